@@ -1,0 +1,38 @@
+# riverrun. `make` alone lists the targets; `make demo` and `make test` set everything up by themselves.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format lock clean
+
+VENV := .venv
+EVENTS ?=
+PYTEST_ARGS ?=
+LOCK_ARGS ?=
+
+help:  ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:  ## install all that is needed: Python packages (locked), Kafka, Redis; quick when nothing has changed
+	@scripts/setup.sh
+
+demo: setup  ## run the flight delay demo (EVENTS=n for its length)
+	@$(VENV)/bin/riverrun demo $(if $(EVENTS),--events $(EVENTS))
+
+test: setup  ## run all tests and doctests (PYTEST_ARGS="-k name" for some)
+	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+lint: setup  ## check style, types and import contracts
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
+
+format: setup  ## format the code and mend what can be mended
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+lock:  ## resolve pyproject.toml into requirements.lock (LOCK_ARGS="-P name" or "--upgrade" to move versions)
+	@scripts/lock.sh $(LOCK_ARGS)
+
+clean:  ## remove the environment, caches and the embedded servers' data
+	rm -rf $(VENV) .riverrun .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
