@@ -1,0 +1,274 @@
+"""The partials of one partition: folds events, gives vectors, and tells what has to be stored.
+
+A table is a cache of a fold: the same events in the same order give the same vectors bit for bit, whatever was stored,
+loaded or forgotten in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from riverrun.features.entries import EntryCodec
+from riverrun.runtime.ports import PartialEntry
+
+if TYPE_CHECKING:
+    from riverrun.features.panes import Ring, RingLayout
+    from riverrun.features.plan import FeaturePlan, StreamGroup
+    from riverrun.records.items import FieldValue
+
+__all__ = ["FeatureTable", "Foreign", "ForeignPartial"]
+
+
+class ForeignPartial(NamedTuple):
+    """An entity's partial of another partition: the rings, and the position of the next event not folded into them."""
+
+    partition: int
+    position: int
+    rings: Sequence[Ring | None]
+
+
+Foreign = Callable[[int, str], Sequence[ForeignPartial]]
+"""From a group's number and an entity to the other partitions' partials, in ascending order of partitions."""
+
+
+class _Entity:
+    """An entity's partial: a ring for each layout of its group, once an event needed it."""
+
+    __slots__ = ("position", "rings")
+
+    def __init__(self, position: int, rings: list[Ring | None]) -> None:
+        self.position = position
+        self.rings = rings
+
+
+class FeatureTable:
+    """The partials of one partition.
+
+    Parameters
+    ----------
+    plan : FeaturePlan
+        What is computed.
+    partition : int
+        This table's own, which decides its place when partitions are merged.
+
+    Attributes
+    ----------
+    watermark : int
+        The greatest event time folded, in milliseconds; 0 before the first.
+    """
+
+    __slots__ = (
+        "_codecs",
+        "_dirty",
+        "_entities",
+        "_features",
+        "_forgotten",
+        "_partition",
+        "_plan",
+        "_results",
+        "_sweep",
+        "watermark",
+    )
+
+    def __init__(self, plan: FeaturePlan, partition: int = 0) -> None:
+        self.watermark = 0
+        self._plan: Final = plan
+        self._partition: Final = partition
+        self._codecs: Final = tuple(EntryCodec(group) for group in plan.groups)
+        self._results: Final[list[FieldValue]] = list(plan.empty)
+        self._features: Final = plan.bind(self._results)
+        self._entities: list[dict[str, _Entity]] = [{} for _ in plan.groups]
+        # Dictionaries as ordered sets: what is stored must not depend on how texts hash.
+        self._dirty: list[dict[str, None]] = [{} for _ in plan.groups]
+        self._forgotten: list[dict[str, int]] = [{} for _ in plan.groups]
+        self._sweep: Iterator[tuple[int, str]] = iter(())
+
+    def __len__(self) -> int:
+        """Return the number of entities held, of all groups."""
+        return sum(map(len, self._entities))
+
+    def update(self, stream: str, fields: Mapping[str, FieldValue], time: int, seq: int) -> None:
+        """Fold an event.
+
+        Entities that have folded it already (their position lies beyond ``seq``) are left alone, so that a replay
+        may begin earlier than where they were stored.
+
+        Parameters
+        ----------
+        stream : str
+            The name of its stream.
+        fields : mapping
+            Its fields.
+        time : int
+            Its event time in milliseconds.
+        seq : int
+            Its position in the partition's ``events``.
+        """
+        self.watermark = max(self.watermark, time)
+        updates = self._plan.streams.get(stream)
+        if updates is None:
+            return
+        values = [value(fields) for value in updates.values]
+        for part in updates.groups:
+            name = part.entity(fields)
+            if name is not None:
+                self._fold(part, name, values, time, seq)
+
+    def _fold(self, part: StreamGroup, name: str, values: list[FieldValue], time: int, seq: int) -> None:
+        number = part.group
+        entities = self._entities[number]
+        entity = entities.get(name)
+        if entity is None:
+            entity = entities[name] = _Entity(0, [None] * len(self._plan.groups[number].layouts))
+        elif entity.position > seq:
+            return
+        entity.position = seq + 1
+        self._dirty[number][name] = None
+        rings = entity.rings
+        for index, layout in part.rings:
+            ring = rings[index]
+            if ring is None:
+                ring = rings[index] = layout.new_ring()
+            layout.fold(ring, time, values)
+
+    def vector(
+        self, fields: Mapping[str, FieldValue], time: int, foreign: Foreign | None = None
+    ) -> tuple[FieldValue, ...]:
+        """Return the features of an event to predict on, before it is folded itself.
+
+        Parameters
+        ----------
+        fields : mapping
+            The event's fields.
+        time : int
+            Its event time in milliseconds.
+        foreign : callable, optional
+            Gives the other partitions' partials of an entity. Asked once for each group that is not local.
+        """
+        results = self._results
+        results[:] = self._plan.empty
+        for number, group in enumerate(self._plan.groups):
+            name = group.entity(fields)
+            if name is None:
+                continue
+            entity = self._entities[number].get(name)
+            others = foreign(number, name) if foreign is not None and not group.is_local else ()
+            if others:
+                self._merge(group.layouts, entity, others, time)
+            elif entity is not None:
+                self._read(group.layouts, entity, time)
+        return tuple([feature(fields) for feature in self._features])
+
+    def _read(self, layouts: Sequence[RingLayout], entity: _Entity, time: int) -> None:
+        for layout, ring in zip(layouts, entity.rings, strict=True):
+            if ring is not None:
+                low, high = layout.window(time, ring.newest, self.watermark)
+                if low <= high:
+                    layout.finish(layout.read(ring, low, high), self._results)
+
+    def _merge(
+        self, layouts: Sequence[RingLayout], entity: _Entity | None, others: Sequence[ForeignPartial], time: int
+    ) -> None:
+        partitions = [(other.partition, other.rings) for other in others]
+        if entity is not None:
+            partitions.append((self._partition, entity.rings))
+            partitions.sort(key=lambda part: part[0])
+        for index, layout in enumerate(layouts):
+            rings = [ring for _, parts in partitions if (ring := parts[index]) is not None]
+            if not rings:
+                continue
+            # The newest of all decides what is kept, as it would if one table had folded all partitions.
+            low, high = layout.window(time, max(ring.newest for ring in rings), self.watermark)
+            row = layout.identity[:]
+            for ring in rings:
+                last = min(high, ring.newest)
+                if low <= last:
+                    layout.merge_rows(row, layout.read(ring, low, last))
+            layout.finish(row, self._results)
+
+    def decode(self, group: int, entry: PartialEntry, partition: int) -> ForeignPartial:
+        """Parse another partition's entry; raises as :class:`riverrun.features.entries.EntryCodec` does."""
+        return ForeignPartial(partition, entry.position, self._codecs[group].decode(entry.value))
+
+    def load(self, group: int, entry: PartialEntry) -> None:
+        """Take over an entry of this partition as it was stored; raises as :meth:`decode`."""
+        self._entities[group][entry.entity] = _Entity(entry.position, self._codecs[group].decode(entry.value))
+
+    def clear(self) -> None:
+        """Forget everything, as if nothing had been folded."""
+        for number in range(len(self._entities)):
+            self._entities[number].clear()
+            self._dirty[number].clear()
+            self._forgotten[number].clear()
+        self._sweep = iter(())
+        self.watermark = 0
+
+    def dirty(self, group: int) -> Iterator[PartialEntry]:
+        """Iterate over the entries of a group that changed since :meth:`clear_dirty`."""
+        return self._entries(group, self._dirty[group])
+
+    def entries(self, group: int) -> Iterator[PartialEntry]:
+        """Iterate over all entries of a group."""
+        return self._entries(group, self._entities[group])
+
+    def _entries(self, group: int, names: Mapping[str, object]) -> Iterator[PartialEntry]:
+        entities, encode = self._entities[group], self._codecs[group].encode
+        for name in names:
+            entity = entities[name]
+            yield PartialEntry(name, entity.position, encode(entity.rings))
+
+    def forgotten(self, group: int) -> list[tuple[str, int]]:
+        """Return the entities that were forgotten since :meth:`clear_dirty`, with the position they had."""
+        return list(self._forgotten[group].items())
+
+    def clear_dirty(self) -> None:
+        """Take note that everything was stored."""
+        for dirty, forgotten in zip(self._dirty, self._forgotten, strict=True):
+            dirty.clear()
+            forgotten.clear()
+
+    def expire(self, limit: int) -> int:
+        """Look at up to ``limit`` more entities, round and round, and forget those that nothing can read again.
+
+        No vector changes by it, whenever it is called. Returns how many were forgotten.
+        """
+        forgotten = 0
+        for looked_at in range(limit):
+            found = next(self._sweep, None)
+            if found is None:
+                if looked_at or not len(self):
+                    break
+                self._sweep = iter([(group, name) for group, held in enumerate(self._entities) for name in held])
+                found = next(self._sweep)
+            forgotten += self._forget(*found)
+        return forgotten
+
+    def _forget(self, group: int, name: str) -> bool:
+        entity = self._entities[group].get(name)
+        if entity is None:
+            return False
+        watermark = self.watermark
+        for layout, ring in zip(self._plan.groups[group].layouts, entity.rings, strict=True):
+            if ring is not None and not layout.is_forgotten(ring, watermark):
+                return False
+        del self._entities[group][name]
+        self._dirty[group].pop(name, None)
+        self._forgotten[group][name] = entity.position
+        return True
+
+    def canonical(self, watermark: int) -> dict[tuple[str, str], bytes]:
+        """Return the bytes, by group and entity, of all that can still be read at a watermark.
+
+        Two tables that folded the same events are equal in this form, whatever each has forgotten meanwhile.
+        """
+        blank = [
+            codec.encode([None] * len(group.layouts))
+            for codec, group in zip(self._codecs, self._plan.groups, strict=True)
+        ]
+        return {
+            (self._plan.groups[number].id, name): data
+            for number, held in enumerate(self._entities)
+            for name, entity in held.items()
+            if (data := self._codecs[number].encode(entity.rings, watermark)) != blank[number]
+        }
