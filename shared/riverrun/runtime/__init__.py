@@ -1,0 +1,1 @@
+"""The exactly-once runtime: written once, for every stage."""

@@ -1,0 +1,133 @@
+"""Builds the stages of one partition and links them, each output to the stages that read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from riverrun.records.items import Progress
+from riverrun.records.topics import Kind
+from riverrun.runtime.deployment import Deployment
+from riverrun.runtime.history import History, written
+from riverrun.runtime.link import Link
+from riverrun.runtime.replay import Replay
+from riverrun.runtime.runner import StageRunner
+from riverrun.runtime.stage import Positions, Stage, StageContext, StageDefinition, cursor, reaches
+
+
+class Chain:
+    """The linked stages of one partition, restored to what was committed.
+
+    Attributes
+    ----------
+    runners
+        The stages, first to last.
+    links
+        The output topics, by name.
+    behind
+        Index of the last stage that has not folded all of its chained input yet (it ran apart before, or a
+        transaction was torn), or -1: such a stage must catch up by itself before the chain can run.
+    """
+
+    def __init__(self, definitions: Sequence[StageDefinition], deployment: Deployment, partition: int) -> None:
+        self.definitions = tuple(definitions)
+        self.runners: tuple[StageRunner, ...] = ()
+        self.links: dict[str, Link] = {}
+        self.behind = -1
+        self._deployment = deployment
+        self._partition = partition
+        self._stages: list[Stage] = []
+
+    def restore(self) -> None:
+        """Read the tails, load states, replay them quietly, and link the stages."""
+        deployment, partition = self._deployment, self._partition
+        names = frozenset(definition.name for definition in self.definitions)
+        context = deployment.context(partition, names)
+        progress_topic = deployment.topology.names[Kind.PROGRESS]
+        history = History(deployment.log, deployment.wire, progress_topic, partition, names)
+        tails = self._tails()
+        committed = {name: history.consistent(name, tails) for name in names}
+        self._make_links(tails, committed)
+        # Last to first: a stage may share live objects (the learner its models) with those before it.
+        runners = [self._restore_stage(d, context, committed[d.name]) for d in reversed(self.definitions)]
+        self.runners = tuple(reversed(runners))
+        self._connect(tails)
+
+    def _outputs(self, definition: StageDefinition) -> tuple[tuple[str, int], ...]:
+        pipeline = self._deployment.pipeline
+        return tuple((name, self._place(name)) for name in definition.outputs(pipeline))
+
+    def _place(self, topic: str) -> int:
+        return self._deployment.topology.place(topic, self._partition)
+
+    def _tails(self) -> dict[str, int]:
+        deployment = self._deployment
+        return {
+            topic: written(deployment.log, deployment.wire, topic, place, self._partition)
+            for definition in self.definitions
+            for topic, place in self._outputs(definition)
+        }
+
+    def _make_links(self, tails: Mapping[str, int], committed: Mapping[str, Progress | None]) -> None:
+        for definition in self.definitions:
+            progress = committed[definition.name]
+            for topic, place in self._outputs(definition):
+                next_seq = progress.outputs.get(topic, 0) if progress is not None else 0
+                self.links[topic] = Link(topic, place, self._partition, next_seq, tails[topic])
+
+    def _routes(self, definition: StageDefinition) -> dict[type, Link]:
+        outputs = definition.outputs(self._deployment.pipeline)
+        by_class = self._deployment.topology.by_class
+        return {item_class: self.links[name] for item_class, name in by_class.items() if name in outputs}
+
+    def _restore_stage(
+        self, definition: StageDefinition, context: StageContext, progress: Progress | None
+    ) -> StageRunner:
+        stage = definition.build(context)
+        self._stages.append(stage)
+        runner = StageRunner(definition, stage, self._routes(definition))
+        if progress is not None:
+            for place in progress.inputs:
+                runner.positions[cursor(place.topic, place.partition, place.writer)] = place.next
+                runner.hints[place.topic, place.partition] = place.hint
+        target = self._state_target(definition, runner, progress)
+        self._load(stage, target)
+        if progress is not None:
+            stage.core.resume(progress.counters, progress.watermark)
+        return runner
+
+    def _state_target(self, definition: StageDefinition, runner: StageRunner, progress: Progress | None) -> Positions:
+        replays = definition.replays(self._deployment.pipeline)
+        if set(replays) == set(definition.inputs(self._deployment.pipeline)):
+            return dict(runner.positions)
+        outputs = progress.outputs if progress is not None else {}
+        return {cursor(topic, self._place(topic), self._partition): outputs.get(topic, 0) for topic in replays}
+
+    def _load(self, stage: Stage, target: Positions) -> None:
+        for state in stage.states:
+            start = state.load()
+            if start is not None and not reaches(start, target):
+                # State ahead of its commit can only stem from another log: it is not a cache of this one.
+                state.reset()
+                start = None
+            Replay(self._deployment, stage.core, start or {}, target).run()
+
+    def _connect(self, tails: Mapping[str, int]) -> None:
+        pipeline = self._deployment.pipeline
+        for index, runner in enumerate(self.runners):
+            for topic in runner.definition.inputs(pipeline):
+                link = self.links.get(topic)
+                if link is None:
+                    continue
+                name = cursor(topic, self._place(topic), self._partition)
+                position = runner.positions.pop(name, 0)
+                if position < max(link.next_seq, tails[topic]):
+                    self.behind = index
+                runner.chain(name, link, position)
+
+    def close(self) -> None:
+        """Release the states' files and connections."""
+        for stage in self._stages:
+            for state in stage.states:
+                state.close()
+            if stage.side is not None:
+                stage.side.close()

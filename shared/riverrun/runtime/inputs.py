@@ -1,0 +1,169 @@
+"""External inputs of a chain: a reader, decoded records waiting in order, and what is known of those to come."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from riverrun.errors import RiverrunError
+from riverrun.runtime.ports import Reader, Record
+from riverrun.runtime.stage import Positions, cursor
+
+FOREVER = 1 << 62
+"""An order beyond every record's."""
+
+
+class Entry(NamedTuple):
+    """A decoded record that waits for its turn."""
+
+    order: int
+    item: Any
+    cursor: str
+    next: int
+    offset: int
+    timestamp: int
+
+
+class Decode(Protocol):
+    """Turns a record into (order, item, writer, position)."""
+
+    def __call__(self, record: Record) -> tuple[int, Any, int, int]:
+        """Decode one record of this input."""
+        ...
+
+
+class Frontier(Protocol):
+    """Says which order the records still to come will not be below."""
+
+    def __call__(self, now: float) -> int:
+        """Return the bound, at the monotonic time ``now`` in seconds."""
+        ...
+
+
+class ExternalInput:
+    """One partition of a topic that a chain reads.
+
+    Drops what is already folded (position below the cursor's next) and refuses a hole, which would be a lost record.
+
+    Parameters
+    ----------
+    place
+        The topic and the partition that are read.
+    reader
+        Opened at the hint of the stage that is farthest behind.
+    decode
+        Turns records into items with their order.
+    next_positions
+        The next position by cursor, shared with nobody.
+    dense
+        Whether positions have no holes (riverrun's own topics).
+    capacity
+        Most records kept decoded.
+    """
+
+    __slots__ = (
+        "_capacity",
+        "_decode",
+        "_dense",
+        "_names",
+        "_next",
+        "buffer",
+        "empty_since",
+        "frontier",
+        "partition",
+        "reader",
+        "topic",
+    )
+
+    def __init__(
+        self,
+        place: tuple[str, int],
+        reader: Reader,
+        decode: Decode,
+        next_positions: Positions,
+        *,
+        dense: bool,
+        capacity: int,
+    ) -> None:
+        self.topic, self.partition = place
+        self.reader = reader
+        self.buffer: deque[Entry] = deque()
+        self.frontier: Frontier | None = None
+        self.empty_since: float | None = None
+        self._decode = decode
+        self._next = dict(next_positions)
+        self._dense = dense
+        self._capacity = capacity
+        self._names: dict[int, str] = {}
+
+    def fill(self, timeout: float = 0.0) -> int:
+        """Read and decode what fits; return how many records were taken in."""
+        room = self._capacity - len(self.buffer)
+        if room < self._capacity // 4:
+            return 0
+        records = self.reader.poll(room, timeout)
+        taken = 0
+        for record in records:
+            taken += self._take(record)
+        return taken
+
+    def _take(self, record: Record) -> int:
+        order, item, writer, position = self._decode(record)
+        name = self._names.get(writer)
+        if name is None:
+            name = self._names[writer] = cursor(self.topic, self.partition, writer)
+        expected = self._next.get(name, 0)
+        if position < expected:
+            return 0
+        if self._dense and position > expected:
+            raise RiverrunError(
+                f"{self.topic}[{self.partition}] at offset {record.offset} goes on with position {position} of writer "
+                f"{writer}, but {expected} was never seen: records are missing from the log",
+                hint="was the topic truncated, or written by another program? `riverrun verify` names what is lost",
+            )
+        self._next[name] = position + 1
+        self.buffer.append(Entry(order, item, name, position + 1, record.offset, record.timestamp))
+        return 1
+
+    def expected(self, name: str) -> int:
+        """Return the position of the next record to be read of a cursor."""
+        return self._next.get(name, 0)
+
+    def bound(self, now: float) -> int:
+        """Return the order of the next record, or what it will not be below."""
+        if self.buffer:
+            return self.buffer[0].order
+        return self.frontier(now) if self.frontier is not None else 0
+
+    def close(self) -> None:
+        """Stop reading."""
+        self.reader.close()
+
+
+Clock = Callable[[], float]
+"""A monotonic clock in seconds."""
+
+
+class IdleFrontier:
+    """Waits for an empty producers' topic, up to a limit, as Kafka Streams does with ``max.task.idle.ms``.
+
+    While the reader has not reached the end, records are known to exist and are waited for; at the end the limit
+    starts to run, and when it is over the input no longer holds the others up until it has records again.
+    """
+
+    __slots__ = ("_input", "_limit")
+
+    def __init__(self, source: ExternalInput, limit_ms: int) -> None:
+        self._input = source
+        self._limit = limit_ms / 1000
+
+    def __call__(self, now: float) -> int:
+        """Return minus infinity while waiting, infinity when the wait is over."""
+        source = self._input
+        if not source.reader.at_end:
+            source.empty_since = None
+            return -FOREVER
+        if source.empty_since is None:
+            source.empty_since = now
+        return FOREVER if now - source.empty_since >= self._limit else -FOREVER

@@ -1,0 +1,99 @@
+"""The runtime's settings, read once from the environment at start."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from riverrun.errors import SettingsError
+
+DEFAULT_FOLDER = ".riverrun"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a process runs its stages.
+
+    Parameters
+    ----------
+    data_folder
+        Where the embedded servers and local state live.
+    model_store
+        fsspec URL of the model store; empty for ``<data_folder>/models``.
+    batch_limit
+        Most input records in one transaction.
+    slice_ms
+        Time that one transaction may take to fold; the batch size adapts to it. Milliseconds.
+    state_interval_ms
+        How long state may trail its commit before it is written. Milliseconds.
+    idle_limit_ms
+        How long ``ingest`` waits for an empty input topic before it goes on without it. Milliseconds.
+    offsets_interval_ms
+        How often the group's offsets go into the transaction, for lag tools. Milliseconds.
+    drain_limit_ms
+        How long a stopping process may take before it is ended, which loses nothing. Milliseconds.
+    backoff_first_ms, backoff_most_ms
+        Bounds of the exponential wait after a failure. Milliseconds.
+    """
+
+    data_folder: Path = Path(DEFAULT_FOLDER)
+    model_store: str = ""
+    batch_limit: int = 2_000
+    slice_ms: int = 200
+    state_interval_ms: int = 1_000
+    idle_limit_ms: int = 25
+    offsets_interval_ms: int = 1_000
+    drain_limit_ms: int = 4_500
+    backoff_first_ms: int = 100
+    backoff_most_ms: int = 5_000
+
+    @property
+    def state_folder(self) -> Path:
+        """Where local state is kept, one folder a pipeline, stage and partition."""
+        return self.data_folder / "state"
+
+    @property
+    def model_store_url(self) -> str:
+        """The model store's URL, with the default filled in."""
+        return self.model_store or str((self.data_folder / "models").absolute())
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Read ``RIVERRUN_DATA``, ``RIVERRUN_MODEL_STORE`` and ``RIVERRUN_<NUMBER SETTING>``.
+
+        Raises
+        ------
+        SettingsError
+            If a number is not a positive integer.
+
+        Examples
+        --------
+        >>> Settings.from_environment({"RIVERRUN_BATCH_LIMIT": "500"}).batch_limit
+        500
+        """
+        env = os.environ if environment is None else environment
+        numbers: dict[str, int] = {}
+        for name in (
+            "batch_limit",
+            "slice_ms",
+            "state_interval_ms",
+            "idle_limit_ms",
+            "offsets_interval_ms",
+            "drain_limit_ms",
+            "backoff_first_ms",
+            "backoff_most_ms",
+        ):
+            variable = f"RIVERRUN_{name.upper()}"
+            text = env.get(variable)
+            if text is None:
+                continue
+            if not text.isdecimal() or int(text) < 1:
+                raise SettingsError(f"{variable} is {text!r}", hint="give a positive whole number")
+            numbers[name] = int(text)
+        return cls(
+            data_folder=Path(env.get("RIVERRUN_DATA", DEFAULT_FOLDER)),
+            model_store=env.get("RIVERRUN_MODEL_STORE", ""),
+            **numbers,
+        )

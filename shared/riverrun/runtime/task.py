@@ -1,0 +1,219 @@
+"""A task: one chain of stages at work on one partition, transaction by transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from riverrun.errors import UnavailableError
+from riverrun.records.items import Item
+from riverrun.records.topics import Kind
+from riverrun.runtime.batching import BatchSize
+from riverrun.runtime.chain import Chain
+from riverrun.runtime.deployment import Deployment
+from riverrun.runtime.fence import fence
+from riverrun.runtime.inputs import Entry
+from riverrun.runtime.intake import Intake
+from riverrun.runtime.latency import Latency
+from riverrun.runtime.ports import Writer
+from riverrun.runtime.runner import StageRunner
+from riverrun.runtime.stage import Positions, StageDefinition, split_cursor
+
+
+class Task:
+    """Runs a chain on one partition.
+
+    The steps of a batch, in order: take what is there in its certain order; begin; send pointers to what was
+    stored since; fold each record through all stages; append the commit records; commit (with the group's
+    offsets, now and then); only then, at intervals, write the trailing state.
+
+    Any error but an unavailable state store ends the task: it is closed and opened again through recovery, which
+    is the only way back there is.
+    """
+
+    def __init__(self, definitions: Sequence[StageDefinition], deployment: Deployment, partition: int) -> None:
+        self.partition = partition
+        self.trouble = ""
+        self.folded = 0
+        self.latency = Latency()
+        self._definitions = tuple(definitions)
+        self._deployment = deployment
+        self._chain: Chain | None = None
+        self._intake: Intake | None = None
+        self._writer: Writer | None = None
+        self._consumers: dict[str, tuple[tuple[Positions, Callable[[Any], None]], ...]] = {}
+        self._deferred: list[tuple[StageRunner, Item]] = []
+        self._size = BatchSize(deployment.settings.batch_limit, deployment.settings.slice_ms / 1000)
+        self._flush_at = 0.0
+        self._flush_wait = deployment.settings.state_interval_ms / 1000
+        self._offsets_at = 0.0
+        self._unflushed = False
+
+    @property
+    def _head(self) -> str:
+        return self._definitions[0].name
+
+    @property
+    def transactional_id(self) -> str:
+        """The id under which this task commits."""
+        return self._deployment.transactional_id(self._head, self.partition)
+
+    def open(self) -> None:
+        """Fence whoever worked here before, restore, and catch up where a stage is behind the one before it."""
+        while True:
+            self._writer = fence(self._deployment, self._definitions, self.partition)
+            chain = self._chain = Chain(self._definitions, self._deployment, self.partition)
+            chain.restore()
+            if chain.behind < 0:
+                break
+            self.close()
+            self._catch_up(chain)
+        self._start(chain, self._writer)
+
+    def _catch_up(self, chain: Chain) -> None:
+        suffix = Task(self._definitions[chain.behind :], self._deployment, self.partition)
+        try:
+            suffix.open()
+            while not suffix.exhausted():
+                suffix.run_once()
+                self._deployment.heartbeat()
+            suffix.drain()
+        finally:
+            suffix.close()
+
+    def _start(self, chain: Chain, writer: Writer) -> None:
+        deployment = self._deployment
+        for link in chain.links.values():
+            link.attach(writer, deployment.wire)
+        self._intake = Intake(chain, deployment, self.partition)
+        self._consumers = {}
+        self._flush_at = deployment.clocks.monotonic() + self._flush_wait
+
+    def exhausted(self) -> bool:
+        """Tell whether every input has been folded to its present end."""
+        return self._intake is not None and self._intake.exhausted()
+
+    def run_once(self) -> bool:
+        """Fold and commit one batch, if there is anything; return whether there was.
+
+        Raises
+        ------
+        FencedError
+            If another member has taken the partition.
+        LogUnavailableError, TornError
+            If the log is away or the outcome of a commit unknown: close, wait, open again.
+        """
+        if self._intake is None or self._chain is None or self._writer is None:
+            raise RuntimeError("the task is not open")
+        now = self._deployment.clocks.monotonic()
+        self._intake.poll()
+        entries = self._intake.take(self._size.next(), now)
+        if entries or self._deferred:
+            self._transact(self._chain, self._intake, self._writer, entries)
+            self._size.took(len(entries), self._deployment.clocks.monotonic() - now)
+        if self._unflushed and now >= self._flush_at:
+            self._flush(self._chain)
+        return bool(entries)
+
+    def _transact(self, chain: Chain, intake: Intake, writer: Writer, entries: list[Entry]) -> None:
+        writer.begin()
+        deferred, self._deferred = self._deferred, []
+        for runner, item in deferred:
+            runner.send(item)
+        self._prefetch(intake, entries)
+        self._fold(entries)
+        latency = self.latency.percentiles()
+        progress_topic = self._deployment.topology.names[Kind.PROGRESS]
+        for runner in chain.runners:
+            progress = runner.progress(self.partition, self.transactional_id, latency)
+            key, value = self._deployment.wire.encode_progress(progress)
+            writer.send(progress_topic, self.partition, key, value, ())
+        writer.commit(self._group_offsets(intake), self._deployment.group(self._head))
+        self._committed(chain, writer, entries)
+
+    def _prefetch(self, intake: Intake, entries: list[Entry]) -> None:
+        if self._deployment.topology.partitions == 1:
+            return
+        # What ingest decoded holds its event; other stages' inputs are items themselves.
+        items = [getattr(entry.item, "event", entry.item) for entry in entries]
+        for runner in intake.chain.runners:
+            runner.stage.core.prefetch(items)
+
+    def _fold(self, entries: list[Entry]) -> None:
+        consumers = self._consumers
+        for entry in entries:
+            name, position = entry.cursor, entry.next
+            accepting = consumers.get(name)
+            if accepting is None:
+                accepting = consumers[name] = self._accepting(name)
+            for positions, accept in accepting:
+                if position > positions.get(name, 0):
+                    accept(entry.item)
+                    positions[name] = position
+
+    def _accepting(self, name: str) -> tuple[tuple[Positions, Callable[[Any], None]], ...]:
+        if self._intake is None:
+            return ()
+        return tuple((runner.positions, runner.accept) for runner in self._intake.consumers[split_cursor(name)[0]])
+
+    def _group_offsets(self, intake: Intake) -> dict[tuple[str, int], int]:
+        now = self._deployment.clocks.monotonic()
+        if now < self._offsets_at:
+            return {}
+        self._offsets_at = now + self._deployment.settings.offsets_interval_ms / 1000
+        return intake.offsets()
+
+    def _committed(self, chain: Chain, writer: Writer, entries: list[Entry]) -> None:
+        self.folded += len(entries)
+        self._unflushed = True
+        if entries:
+            self.latency.observe([entry.timestamp for entry in entries], self._deployment.clocks.wall() * 1000)
+        for link in chain.links.values():
+            link.durable = max(link.durable, link.next_seq)
+        for runner in chain.runners:
+            for _, link, _ in runner.chained:
+                offset = writer.first_offset(link.topic, link.partition)
+                if offset >= 0:
+                    runner.hints[link.topic, link.partition] = offset
+
+    def _flush(self, chain: Chain) -> None:
+        now = self._deployment.clocks.monotonic()
+        try:
+            for runner in chain.runners:
+                reached = runner.reached()
+                for state in runner.stage.states:
+                    self._deferred.extend((runner, item) for item in state.flush(reached))
+        except UnavailableError as error:
+            # State may trail for as long as it must; the log has everything.
+            self.trouble = str(error)
+            self._flush_at = now + max(self._flush_wait, self._deployment.settings.backoff_first_ms / 1000)
+            return
+        self.trouble = ""
+        self._unflushed = bool(self._deferred)
+        self._flush_at = now + self._flush_wait
+
+    def drain(self) -> None:
+        """Write all trailing state, and pointers to it, before a planned stop."""
+        if self._chain is None or self._intake is None or self._writer is None:
+            return
+        self._flush(self._chain)
+        if self._deferred:
+            self._transact(self._chain, self._intake, self._writer, [])
+        for runner in self._chain.runners:
+            reached = runner.reached()
+            for state in runner.stage.states:
+                try:
+                    state.checkpoint(reached)
+                except UnavailableError as error:
+                    self.trouble = str(error)
+
+    def close(self) -> None:
+        """Release everything without committing; safe at any time."""
+        if self._writer is not None:
+            self._writer.close()
+        if self._intake is not None:
+            self._intake.close()
+        if self._chain is not None:
+            self._chain.close()
+        self._writer = self._intake = self._chain = None
+        self._deferred = []

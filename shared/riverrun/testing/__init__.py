@@ -1,0 +1,1 @@
+"""In-memory stand-ins, held to the same contract suites as the real parts."""
