@@ -1,0 +1,1 @@
+"""The ports plugged into Kafka, Redis, RocksDB and a schema registry."""

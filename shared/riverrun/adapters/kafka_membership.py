@@ -1,0 +1,86 @@
+"""Shares the partitions of a topic out among the members of a Kafka consumer group, and fetches nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from riverrun.adapters.kafka_connection import ClientLog
+from riverrun.adapters.kafka_errors import REFUSED, unavailable
+from riverrun.runtime.ports import LogUnavailableError
+
+__all__ = ["KafkaMembership"]
+
+_LOG = logging.getLogger("riverrun.kafka")
+
+
+class KafkaMembership:
+    """A member of a group that owns partitions of one topic.
+
+    Assignment is cooperative: a partition that stays is not taken away while others move. What a member owns
+    may be out of date after a pause; fencing, not membership, keeps it from writing then.
+
+    Parameters
+    ----------
+    properties
+        As made by ``KafkaProperties.member``.
+    group, topic
+        The group to join, and whose partitions to share.
+    lines
+        Takes the client's log lines.
+    """
+
+    __slots__ = ("_consumer", "_group", "_owned", "_topic")
+
+    def __init__(self, properties: Mapping[str, object], group: str, topic: str, lines: ClientLog) -> None:
+        self._group = group
+        self._topic = topic
+        self._owned: frozenset[int] = frozenset()
+        try:
+            self._consumer = Consumer(dict(properties), logger=lines)
+            self._consumer.subscribe(
+                [topic],
+                on_assign=self._assign,
+                on_revoke=self._revoke,
+                on_lost=self._revoke,
+            )
+        except KafkaException as error:
+            raise unavailable(f"cannot join the group {group!r}", error) from error
+
+    def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        consumer.incremental_assign(partitions)
+        consumer.pause(partitions)
+        self._owned |= {partition.partition for partition in partitions}
+
+    def _revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        del consumer  # The client unassigns by itself after this returns.
+        self._owned -= {partition.partition for partition in partitions}
+
+    def poll(self, timeout: float = 0.0) -> frozenset[int]:
+        """Serve the group protocol for up to ``timeout`` seconds and return the partitions now owned.
+
+        Errors that pass, or that the operator can mend meanwhile (a topic that is missing), are only logged.
+
+        Raises
+        ------
+        LogUnavailableError
+            If the group refuses the member, or the membership is closed.
+        """
+        try:
+            message = self._consumer.poll(timeout)
+        except (KafkaException, RuntimeError) as error:
+            raise unavailable(f"the membership of the group {self._group!r} is lost", error) from error
+        failure = None if message is None else message.error()
+        if failure is not None:
+            text = f"cannot share {self._topic!r} in group {self._group!r}: {failure.name()}: {failure.str()}"
+            if failure.fatal() or failure.name() in REFUSED:
+                raise LogUnavailableError(text)
+            _LOG.warning("%s", text)
+        return self._owned
+
+    def close(self) -> None:
+        """Leave the group; idempotent."""
+        self._owned = frozenset()
+        self._consumer.close()

@@ -1,0 +1,190 @@
+"""Builds the librdkafka properties of every client that the Kafka adapter makes: one place decides them all.
+
+Three layers, later ones win: riverrun's defaults, the operator's properties, and what correctness depends on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from riverrun.errors import SettingsError
+
+__all__ = ["KafkaProperties", "KafkaTuning"]
+
+# The client insists on a group's name; nothing is ever committed or joined under this one.
+_NO_GROUP: Final = "riverrun-reader"
+
+_EVERY_CLIENT: Final[Mapping[str, object]] = {
+    "client.id": "riverrun",
+    # An idle connection closed by the client would look like one that broke.
+    "connections.max.idle.ms": 0,
+    "reconnect.backoff.ms": 50,
+    "reconnect.backoff.max.ms": 1_000,
+    "socket.keepalive.enable": True,
+    "socket.nagle.disable": True,
+}
+
+_EVERY_CONSUMER: Final[Mapping[str, object]] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "isolation.level": "read_committed",
+    "allow.auto.create.topics": False,
+}
+
+_EVERY_PRODUCER: Final[Mapping[str, object]] = {
+    "enable.idempotence": True,
+    "acks": "all",
+    # librdkafka's default is another hash than the Java client's: equal keys would part.
+    "partitioner": "murmur2_random",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaTuning:
+    """Sizes and times of the Kafka adapter.
+
+    Parameters
+    ----------
+    read_buffer_kb : int
+        Most kilobytes that one reader fetches ahead.
+    fetch_wait_ms : int
+        How long the broker holds a fetch that finds nothing. Short, since so long after the last record a
+        reader learns that it is at the end; not too short, since an idle reader asks once in this time.
+    linger_ms : int
+        How long records wait to be batched; a commit ends the wait.
+    compression : str
+        Codec of what is written.
+    transaction_timeout_ms : int
+        How long a transaction may be open, and so for how long a lost writer blocks readers.
+    session_timeout_ms : int
+        After how long without a heartbeat a member is expelled from its group.
+    poll_timeout_ms : int
+        After how long without ``Membership.poll`` a member leaves its group.
+    request_timeout : float
+        Seconds to wait for an answer about topics and offsets, and for a writer to open.
+    tail_timeout : float
+        Seconds that ``tail`` waits for open transactions.
+    """
+
+    read_buffer_kb: int = 16_384
+    fetch_wait_ms: int = 20
+    linger_ms: int = 5
+    compression: str = "lz4"
+    transaction_timeout_ms: int = 10_000
+    session_timeout_ms: int = 6_000
+    poll_timeout_ms: int = 120_000
+    request_timeout: float = 30.0
+    tail_timeout: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaProperties:
+    """Makes the properties of each kind of client.
+
+    Parameters
+    ----------
+    operator
+        The operator's librdkafka properties; ``bootstrap.servers`` at least.
+    tuning
+        Sizes and times.
+
+    Raises
+    ------
+    SettingsError
+        If ``bootstrap.servers`` is missing.
+
+    Examples
+    --------
+    >>> properties = KafkaProperties({"bootstrap.servers": "kafka:9092", "check.crcs": False})
+    >>> properties.reader()["check.crcs"]
+    True
+    """
+
+    # May hold passwords, which have no business in a traceback.
+    operator: Mapping[str, object] = field(repr=False)
+    tuning: KafkaTuning = KafkaTuning()
+
+    def __post_init__(self) -> None:
+        if not self.operator.get("bootstrap.servers") and not self.operator.get("metadata.broker.list"):
+            raise SettingsError(
+                "no Kafka brokers are given",
+                hint="set `bootstrap.servers` to host:port[,host:port]",
+            )
+
+    def admin(self) -> dict[str, object]:
+        """Return the properties of the client that asks about topics and offsets."""
+        return {**_EVERY_CLIENT, **self.operator, "allow.auto.create.topics": False}
+
+    def offsets(self) -> dict[str, object]:
+        """Return the properties of the consumer that asks for log starts and high watermarks."""
+        return {
+            **_EVERY_CLIENT,
+            "group.id": _NO_GROUP,
+            **self.operator,
+            **_EVERY_CONSUMER,
+            # Under read_committed the answer would be the last stable offset.
+            "isolation.level": "read_uncommitted",
+        }
+
+    def reader(self) -> dict[str, object]:
+        """Return the properties of a consumer that reads one partition and belongs to no group."""
+        return {
+            **_EVERY_CLIENT,
+            "group.id": _NO_GROUP,
+            "fetch.min.bytes": 1,
+            "fetch.wait.max.ms": self.tuning.fetch_wait_ms,
+            "fetch.error.backoff.ms": 100,
+            # 0: fetch again as soon as the buffer has room (the default of 1 s would be a stall).
+            "fetch.queue.backoff.ms": 0,
+            "queued.max.messages.kbytes": self.tuning.read_buffer_kb,
+            "queued.min.messages": 100_000,
+            **self.operator,
+            **_EVERY_CONSUMER,
+            "enable.partition.eof": True,
+            "check.crcs": True,
+            # Never jump silently: an offset that is gone is an error.
+            "auto.offset.reset": "error",
+        }
+
+    def member(self, group: str) -> dict[str, object]:
+        """Return the properties of a consumer that is a member of ``group`` and fetches nothing."""
+        return {
+            **_EVERY_CLIENT,
+            "session.timeout.ms": self.tuning.session_timeout_ms,
+            "heartbeat.interval.ms": self.tuning.session_timeout_ms // 4,
+            "max.poll.interval.ms": self.tuning.poll_timeout_ms,
+            **self.operator,
+            **_EVERY_CONSUMER,
+            "group.id": group,
+            "partition.assignment.strategy": "cooperative-sticky",
+            "auto.offset.reset": "latest",
+        }
+
+    def producer(self) -> dict[str, object]:
+        """Return the properties of an idempotent producer without transactions."""
+        return {
+            **_EVERY_CLIENT,
+            "linger.ms": self.tuning.linger_ms,
+            "compression.type": self.tuning.compression,
+            "queue.buffering.max.messages": 1_000_000,
+            "queue.buffering.max.kbytes": 262_144,
+            **self.operator,
+            **_EVERY_PRODUCER,
+        }
+
+    def writer(self, transactional_id: str) -> dict[str, object]:
+        """Return the properties of a transactional producer."""
+        return {
+            **self.producer(),
+            "transactional.id": transactional_id,
+            # A transaction begun while the markers of the last one are being written is refused, and tried
+            # again after this long: the default, 100 ms, would be the latency of every commit with offsets.
+            "retry.backoff.ms": 5,
+            "retry.backoff.max.ms": 500,
+            "transaction.timeout.ms": self.tuning.transaction_timeout_ms,
+            # Broken connections are learned from the log (see kafka_connection): it must not be turned down.
+            "log_level": 6,
+            "log.connection.close": True,
+        }

@@ -1,0 +1,271 @@
+"""Writes to Kafka in transactions, under an id that fences whoever wrote under it before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Protocol, cast
+
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+
+from riverrun.adapters.kafka_connection import ClientLog, ConnectionLog
+from riverrun.adapters.kafka_errors import unavailable, writer_error
+from riverrun.errors import RiverrunError
+from riverrun.runtime.ports import Headers, LogUnavailableError, TornError
+
+__all__ = ["KafkaWriter", "group_metadata"]
+
+_OPENINGS: Final = 3
+_QUEUE_WAIT: Final = 0.1
+_FOREVER: Final = -1.0
+
+
+class _Delivered(Protocol):
+    def __call__(self, error: KafkaError | None, message: Message) -> None: ...
+
+
+class _Produce(Protocol):
+    """``Producer.produce``, in a form that can be looked up once and called without keywords."""
+
+    def __call__(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        partition: int,
+        on_delivery: _Delivered | None,
+        *,
+        headers: list[tuple[str, bytes | None]],
+    ) -> None: ...
+
+
+def group_metadata(group: str) -> object:
+    """Return the metadata under which one who is no member commits offsets for ``group`` (generation -1).
+
+    The broker accepts it while members are active: there is no generation to check, and none is needed, since
+    the transactional id fences. Nothing is connected to: the metadata holds no more than the name.
+    """
+    consumer = Consumer({"group.id": group})
+    try:
+        metadata: object = consumer.consumer_group_metadata()
+        return metadata
+    finally:
+        consumer.close()
+
+
+class KafkaWriter:
+    """A transactional writer.
+
+    ``commit`` waits without limit, since the outcome of a commit that is given up is unknown: while the
+    broker is away it blocks. To kill the process then is safe.
+
+    Parameters
+    ----------
+    properties
+        As made by ``KafkaProperties.writer``.
+    transactional_id
+        The id in those properties, for messages.
+    timeout
+        Seconds to wait for ``open`` and ``abort``.
+    lines
+        Takes the client's log lines.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_failure",
+        "_first",
+        "_groups",
+        "_id",
+        "_lines",
+        "_open",
+        "_produce",
+        "_producer",
+        "_properties",
+        "_timeout",
+    )
+
+    def __init__(
+        self, properties: Mapping[str, object], transactional_id: str, timeout: float, lines: ClientLog
+    ) -> None:
+        self._properties = properties
+        self._id = transactional_id
+        self._timeout = timeout
+        self._lines = lines
+        self._connection = ConnectionLog(lines)
+        self._producer: Producer | None = None
+        self._produce: _Produce | None = None
+        self._open = False
+        self._failure: RiverrunError | None = None
+        self._first: dict[tuple[str, int], int] = {}
+        self._groups: dict[str, object] = {}
+
+    def open(self) -> None:
+        """Fence predecessors, and wait until their open transaction is resolved.
+
+        Raises
+        ------
+        FencedError
+            If another writer opened the id at the same moment.
+        LogUnavailableError
+            If the broker does not answer in time.
+        """
+        for _ in range(_OPENINGS):
+            self._release()
+            self._connect()
+            if not self._connection.broken:
+                break
+        self._failure = None
+
+    def _connect(self) -> None:
+        self._connection = ConnectionLog(self._lines)
+        try:
+            producer = self._producer = Producer(dict(self._properties), logger=self._connection)
+            producer.init_transactions(self._timeout)
+        except KafkaException as error:
+            raise writer_error(self._id, "cannot open", error) from error
+        self._produce = cast("_Produce", producer.produce)
+        producer.poll(0)
+
+    def begin(self) -> None:
+        """Begin a transaction.
+
+        Raises
+        ------
+        FencedError, LogUnavailableError
+            If the writer is lost.
+        """
+        if self._failure is not None:
+            raise self._failure
+        producer = self._opened()
+        try:
+            producer.poll(0)
+            producer.begin_transaction()
+        except KafkaException as error:
+            raise self._lose(writer_error(self._id, "cannot begin", error)) from error
+        self._open = True
+        self._first.clear()
+
+    def send(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers,
+    ) -> None:
+        """Append to the open transaction; buffered, and errors surface at ``commit``."""
+        produce = self._produce
+        if produce is None or self._failure is not None:
+            self._opened()
+            return
+        place = topic, partition
+        callback = None
+        if place not in self._first:
+            self._first[place] = -1
+            callback = self._delivered
+        # The client takes no other sequence than a list.
+        listed = headers if isinstance(headers, list) else list(headers)
+        while True:
+            try:
+                produce(topic, value, key, partition, callback, headers=listed)
+            except BufferError:
+                self._opened().poll(_QUEUE_WAIT)
+            except KafkaException as error:
+                self._lose(writer_error(self._id, f"cannot send to {topic}[{partition}]", error))
+                return
+            else:
+                return
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        # Never raises: what is raised here would come out of a commit that has succeeded.
+        topic, partition, offset = (
+            message.topic(),
+            message.partition(),
+            message.offset(),
+        )
+        if error is None and topic is not None and partition is not None and offset is not None:
+            self._first[topic, partition] = offset
+
+    def first_offset(self, topic: str, partition: int) -> int:
+        """Return the offset of this transaction's first record there, once committed; -1 when unknown."""
+        return self._first.get((topic, partition), -1)
+
+    def commit(self, offsets: Mapping[tuple[str, int], int], group: str) -> None:
+        """Commit records and, when ``offsets`` is not empty, the group's offsets, in one transaction.
+
+        Raises
+        ------
+        FencedError
+            If another writer has taken the transactional id, or the transaction was open for too long.
+        TornError
+            If it committed, but the coordinator's connection broke since the writer was opened.
+        LogUnavailableError
+            If the outcome is unknown or the commit failed.
+        """
+        producer = self._opened()
+        if self._failure is not None:
+            raise self._failure
+        try:
+            if offsets:
+                positions = [TopicPartition(topic, number, offset) for (topic, number), offset in offsets.items()]
+                producer.send_offsets_to_transaction(positions, self._metadata(group), self._timeout)
+            producer.commit_transaction(_FOREVER)
+        except KafkaException as error:
+            raise self._lose(writer_error(self._id, "the commit failed", error)) from error
+        self._open = False
+        producer.poll(0)
+        if self._connection.broken:
+            self._failure = LogUnavailableError(f"the writer {self._id!r} was torn by a broken connection")
+            raise TornError(
+                f"the writer {self._id!r} committed, but its connection to the coordinator broke meanwhile",
+                hint="make a new writer: a delayed request of this one could still end its next transaction",
+            )
+
+    def _metadata(self, group: str) -> object:
+        metadata = self._groups.get(group)
+        if metadata is None:
+            metadata = self._groups[group] = group_metadata(group)
+        return metadata
+
+    def abort(self) -> None:
+        """Abort the open transaction, if any; if that fails, the writer is lost and ``begin`` says so."""
+        producer = self._producer
+        if producer is None or not self._open:
+            return
+        self._open = False
+        try:
+            producer.abort_transaction(self._timeout)
+        except KafkaException as error:
+            self._lose(unavailable(f"the abort failed, writer {self._id!r}", error))
+        else:
+            self._failure = None
+
+    def close(self) -> None:
+        """Release the connection without committing; idempotent.
+
+        A transaction left open is resolved by the next writer with this id, or by its timeout.
+        """
+        self._release()
+        self._failure = LogUnavailableError(f"the writer {self._id!r} is closed")
+
+    def _release(self) -> None:
+        # Dropped, not closed: ``Producer.close`` waits for an abort, and fails for a writer that was fenced.
+        self._producer = self._produce = None
+        self._open = False
+
+    def _opened(self) -> Producer:
+        if self._producer is None:
+            raise self._failure or RuntimeError(f"the writer {self._id!r} has not been opened")
+        return self._producer
+
+    def _lose(self, failure: RiverrunError) -> RiverrunError:
+        if self._failure is None:
+            self._failure = failure
+        return self._failure
