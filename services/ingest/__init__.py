@@ -1,0 +1,1 @@
+"""`ingest`: producers' topics to `events` and `dead-letters`; decoding, rules, duplicates."""

@@ -1,0 +1,150 @@
+"""The fold of `ingest`: rules, duplicates, counts. Pure.
+
+Records are decoded when they are read, not here, since merging needs their event time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from riverrun.errors import RiverrunError
+from riverrun.records.items import DeadLetter, Event
+from riverrun.runtime.ports import Record
+from services.ingest.decode import Candidate, EventDecoder, dead_letter
+from services.ingest.reasons import Reason, RefusedError
+from services.ingest.settings import IngestSettings
+from services.ingest.stream import IngestStream, Rule
+
+__all__ = ["IngestCore", "SeenIds"]
+
+Outputs = tuple[Event | DeadLetter, ...]
+
+_NOTHING: Outputs = ()
+_DEAD = "dead:"
+
+
+class SeenIds(Protocol):
+    """Remembers ids for the pipeline's horizon of event time."""
+
+    def seen(self, event_id: str, time: int) -> bool:
+        """Tell whether an id is remembered."""
+        ...
+
+    def add(self, event_id: str, time: int) -> None:
+        """Remember the id of an event of this time, in milliseconds."""
+        ...
+
+    def expire(self, watermark: int) -> int:
+        """Forget ids whose horizon ends before the watermark, in milliseconds; return how many."""
+        ...
+
+
+class IngestCore:
+    """Accepts events, drops duplicates, and turns what is wrong into dead letters.
+
+    Parameters
+    ----------
+    streams
+        The pipeline's streams.
+    decoders
+        A decoder for each stream's topic.
+    seen
+        Ids of the accepted events. It is a cache of `events`: it may be lost, and is then rebuilt by `replay`.
+    settings
+        Bounds of what a dead letter keeps.
+    """
+
+    def __init__(
+        self,
+        streams: Sequence[IngestStream],
+        decoders: Mapping[str, EventDecoder],
+        seen: SeenIds,
+        settings: IngestSettings,
+    ) -> None:
+        self._decoders = dict(decoders)
+        self._rules: dict[str, tuple[Rule, ...]] = {stream.schema.name: stream.rules for stream in streams}
+        self._prefixes = {stream.schema.name: f"{stream.schema.name}/" for stream in streams}
+        self._seen = seen
+        self._settings = settings
+        self._watermark = 0
+        self._accepted = 0
+        self._duplicates = 0
+        self._dead_letters = 0
+        self._dead: dict[str, int] = {}
+
+    def decode(self, record: Record) -> Candidate | DeadLetter:
+        """Decode a producer's record; see `EventDecoder.decode`."""
+        return self._decoders[record.topic].decode(record)
+
+    def step(self, item: Candidate | DeadLetter) -> Outputs:
+        """Fold one decoded record: its event, its dead letter, or nothing if it is a duplicate."""
+        if isinstance(item, DeadLetter):
+            return self._bury(item)
+        event = item.event
+        stream = event.stream
+        for rule in self._rules[stream]:
+            # Only False breaks a rule: None says that something it needs is missing.
+            if rule.holds(event.fields) is False:
+                refused = RefusedError(Reason.RULE, f"the event breaks the rule {rule.text}")
+                return self._bury(dead_letter(item.record, refused, self._settings))
+        identity = self._prefixes[stream] + event.id
+        time = event.time
+        if self._seen.seen(identity, time):
+            self._duplicates += 1
+            return _NOTHING
+        self._accepted += 1
+        self._remember(identity, time)
+        return (event,)
+
+    def replay(self, item: Event) -> None:
+        """Remember an event that was accepted before; counters and watermark come with `resume`."""
+        self._remember(self._prefixes.get(item.stream, f"{item.stream}/") + item.id, item.time)
+
+    def _remember(self, identity: str, time: int) -> None:
+        seen = self._seen
+        seen.add(identity, time)
+        self._watermark = max(self._watermark, time)
+        seen.expire(self._watermark)
+
+    def _bury(self, letter: DeadLetter) -> Outputs:
+        self._dead_letters += 1
+        self._dead[letter.reason] = self._dead.get(letter.reason, 0) + 1
+        return (letter,)
+
+    def prefetch(self, items: Sequence[Candidate | DeadLetter]) -> None:
+        """Nothing is needed from outside."""
+
+    def counters(self) -> Mapping[str, int]:
+        """Return how many records were accepted, duplicates or dead letters; these also by reason."""
+        return {
+            "accepted": self._accepted,
+            "duplicates": self._duplicates,
+            "dead_letters": self._dead_letters,
+            **{_DEAD + reason: count for reason, count in sorted(self._dead.items())},
+        }
+
+    def resume(self, counters: Mapping[str, int], watermark: int) -> None:
+        """Take over the committed counters and watermark.
+
+        Raises
+        ------
+        RiverrunError
+            If they contradict each other: they are not `ingest`'s.
+        """
+        self._accepted = counters.get("accepted", 0)
+        self._duplicates = counters.get("duplicates", 0)
+        self._dead_letters = counters.get("dead_letters", 0)
+        self._dead = {name[len(_DEAD) :]: count for name, count in counters.items() if name.startswith(_DEAD)}
+        if sum(self._dead.values()) != self._dead_letters:
+            raise RiverrunError(
+                f"the committed counters of ingest do not add up: {dict(counters)}",
+                hint="is this its progress topic?",
+            )
+        self._watermark = watermark
+        self._seen.expire(watermark)
+
+    @property
+    def watermark(self) -> int:
+        """The greatest event time accepted, in milliseconds; 0 before the first."""
+        return self._watermark

@@ -1,0 +1,50 @@
+"""What `ingest` needs to know of each stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from riverrun.records.definition import StreamSchema
+from riverrun.records.items import FieldValue
+
+__all__ = ["Format", "IngestStream", "Rule"]
+
+Format = Literal["auto", "avro", "json"]
+"""How messages are written; ``auto`` tells by the first byte, which is 0 in Confluent framing."""
+
+
+class Rule(NamedTuple):
+    """A condition that an event must not break: its text, for people, and the compiled check.
+
+    ``holds`` returns False if the event breaks it; None (something that it needs is missing) passes.
+    """
+
+    text: str
+    holds: Callable[[Mapping[str, FieldValue]], FieldValue]
+
+
+@dataclass(frozen=True, slots=True)
+class IngestStream:
+    """One stream as `ingest` reads it.
+
+    Parameters
+    ----------
+    schema
+        Its topic and schema, and its id, key and time fields.
+    format
+        How its messages are written.
+    rules
+        What its events must fulfil.
+    joined
+        Whether events are matched by key with another stream's, so that partitions must agree.
+    max_future_ms
+        How far the event time may lie ahead of the record's timestamp, in milliseconds; None for any distance.
+    """
+
+    schema: StreamSchema
+    format: Format = "auto"
+    rules: tuple[Rule, ...] = field(default=())
+    joined: bool = False
+    max_future_ms: int | None = 24 * 3_600_000

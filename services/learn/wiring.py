@@ -1,0 +1,65 @@
+"""Plugs the learn core into the runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from riverrun.models.evaluation import Evaluator
+from riverrun.models.modelset import build_models
+from riverrun.models.store import ModelStore
+from riverrun.pipeline import Pipeline
+from riverrun.records.codecs import Codecs
+from riverrun.records.items import FieldValue
+from riverrun.records.topics import Kind, topic_name
+from riverrun.runtime.model_settings import code_hash, code_modules, model_keys
+from riverrun.runtime.stage import LIVE_MODELS, Stage, StageContext, StageDefinition
+from services.learn.core import LearnCore, LearnSettings
+from services.learn.state import LearnState, LearnStateSettings
+
+__all__ = ["LEARN"]
+
+_NAME = "learn"
+
+
+def _examples(pipeline: Pipeline) -> tuple[str, ...]:
+    return (topic_name(pipeline.name, Kind.EXAMPLES),)
+
+
+def _outputs(pipeline: Pipeline) -> tuple[str, ...]:
+    return (topic_name(pipeline.name, Kind.EVALUATIONS), topic_name(pipeline.name, Kind.MODELS))
+
+
+def _reader(codecs: Codecs) -> Callable[[bytes], tuple[FieldValue, ...]]:
+    def values(payload: bytes) -> tuple[FieldValue, ...]:
+        return codecs.decode_vector(payload).values
+
+    return values
+
+
+def _build(context: StageContext) -> Stage:
+    pipeline = context.pipeline
+    models = build_models(pipeline.models, pipeline.task)
+    context.shared[LIVE_MODELS] = models
+    settings = LearnSettings(
+        topic=topic_name(pipeline.name, Kind.EXAMPLES),
+        features=pipeline.feature_names,
+        snapshot_every=pipeline.snapshot_every,
+        modules=code_modules(pipeline),
+    )
+    evaluators = [Evaluator(pipeline.metrics, pipeline.task) for _ in pipeline.models]
+    core = LearnCore(settings, models, evaluators, _reader(context.codecs))
+    state = LearnState(
+        core,
+        ModelStore(context.settings.model_store_url),
+        model_keys(context.settings.data_folder),
+        LearnStateSettings(
+            pipeline=pipeline.name,
+            code_hash=code_hash(pipeline),
+            feature_set=context.codecs.feature_set,
+        ),
+    )
+    return Stage(_NAME, core, (state,))
+
+
+LEARN = StageDefinition(_NAME, inputs=_examples, outputs=_outputs, replays=_examples, build=_build, sharded=True)
+"""Evaluates every model on each example, then learns it."""
