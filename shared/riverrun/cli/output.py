@@ -1,0 +1,61 @@
+"""How commands speak: tables and words for people, one JSON document for machines, exit codes for scripts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
+
+from rich.console import Console
+from rich.table import Table
+
+OUT = Console(highlight=False, soft_wrap=True)
+ERR = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Exit(IntEnum):
+    """Exit codes, the same for every command."""
+
+    OK = 0
+    FAILED = 1
+    """It ran and found something wrong: problems in a pipeline file, a broken promise."""
+    USAGE = 2
+    """The command line or a setting is wrong."""
+    UNAVAILABLE = 69
+    """Kafka, Redis or a program that is needed is away (``EX_UNAVAILABLE``)."""
+
+
+def emit_json(document: object) -> None:
+    """Print one JSON document to standard output."""
+    sys.stdout.write(json.dumps(document, indent=2, sort_keys=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table; numbers are set to the right."""
+    grid = Table(title=title, title_justify="left", header_style="bold")
+    for index, column in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
+        grid.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(_cell(value) for value in row))
+    OUT.print(grid)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    return str(value)
+
+
+def fields(title: str, pairs: Mapping[str, object]) -> None:
+    """Print names and values, one a line."""
+    OUT.print(f"[bold]{title}[/bold]")
+    width = max((len(name) for name in pairs), default=0)
+    for name, value in pairs.items():
+        OUT.print(f"  {name:<{width}}  {_cell(value)}")

@@ -1,0 +1,115 @@
+"""Connects a pipeline to its servers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import schemas
+from riverrun.adapters.kafka_log import KafkaLog, kafka_producer
+from riverrun.adapters.redis_partials import RedisPartials
+from riverrun.adapters.schema_registry import RegistryIds, RegistrySettings
+from riverrun.embedded.addresses import Addresses
+from riverrun.errors import RiverrunError, UnavailableError
+from riverrun.launch.pipeline_schemas import schemas_of
+from riverrun.launch.schema_topic import SchemaLedger, manifest_ids
+from riverrun.pipeline import Pipeline
+from riverrun.records.codecs import Codecs
+from riverrun.records.ids import Entry, SchemaIds
+from riverrun.records.topics import Kind
+from riverrun.runtime.deployment import Deployment
+from riverrun.runtime.ports import PartialStore, TopicSpec
+from riverrun.runtime.settings import Settings
+from riverrun.runtime.topology import Topology
+from riverrun.runtime.wire import Wire
+
+__all__ = ["connect"]
+
+_PUBLISH_TIMEOUT_S = 30.0
+
+
+def connect(pipeline: Pipeline, addresses: Addresses, settings: Settings, *, partitions: int = 1) -> Deployment:
+    """Return the pipeline on its servers; creates its own topics.
+
+    Parameters
+    ----------
+    pipeline
+        A pipeline that passes `riverrun check`.
+    addresses
+        Where Kafka and Redis are.
+    settings
+        Of the runtime.
+    partitions
+        For producers' topics that the embedded broker does not have yet.
+
+    Raises
+    ------
+    RiverrunError
+        If producers' topics are missing (on a broker that is not ours) or differ in their number of partitions.
+    UnavailableError
+        If a server cannot be reached.
+    """
+    properties = dict(addresses.kafka)
+    log = KafkaLog(properties)
+    if addresses.embedded:
+        log.ensure_topics(
+            [TopicSpec(stream.topic, partitions) for stream in pipeline.streams if log.partitions(stream.topic) == 0]
+        )
+    topology = Topology(pipeline.name, _common_partitions(log, pipeline))
+    log.ensure_topics(topology.specs())
+    ids = _schema_ids(log, topology, properties, settings)
+    codecs = Codecs(schemas_of(pipeline), ids)
+    return Deployment(
+        pipeline=pipeline,
+        log=log,
+        ids=ids,
+        wire=Wire(codecs),
+        settings=settings,
+        partials=lambda: _partials(addresses.redis_url, pipeline.name),
+        topology=topology,
+    )
+
+
+def _partials(url: str, pipeline: str) -> PartialStore:
+    return RedisPartials.connect(url, pipeline)
+
+
+def _common_partitions(log: KafkaLog, pipeline: Pipeline) -> int:
+    counts = {stream.topic: log.partitions(stream.topic) for stream in pipeline.streams}
+    missing = sorted(topic for topic, count in counts.items() if count == 0)
+    if missing:
+        raise RiverrunError(
+            f"these producers' topics do not exist: {', '.join(missing)}",
+            hint="create them, all with the same number of partitions",
+        )
+    if len(set(counts.values())) > 1:
+        raise RiverrunError(
+            f"the producers' topics differ in their partitions: {_listed(counts)}",
+            hint="events are joined by partition, so all of a pipeline's topics must have the same number",
+        )
+    return next(iter(counts.values()))
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{topic} has {count}" for topic, count in sorted(counts.items()))
+
+
+def _schema_ids(log: KafkaLog, topology: Topology, properties: Mapping[str, str], settings: Settings) -> SchemaIds:
+    registry = _registry_ids()
+    if registry is not None:
+        return registry
+    topic = topology.names[Kind.SCHEMAS]
+
+    def publish(key: bytes, value: bytes) -> None:
+        producer = kafka_producer(properties)
+        producer.produce(topic, value, key, 0)
+        if producer.flush(_PUBLISH_TIMEOUT_S) > 0:
+            raise UnavailableError(f"cannot write to the topic {topic}", hint="is Kafka up?")
+
+    fixed = [Entry(line.subject, line.id, line.schema) for line in schemas.manifest()]
+    ledger = SchemaLedger(settings.data_folder / "schemas.jsonl", publish)
+    return manifest_ids(fixed, ledger, log, topic)
+
+
+def _registry_ids() -> SchemaIds | None:
+    registry = RegistrySettings.from_environment()
+    return RegistryIds(registry) if registry is not None else None

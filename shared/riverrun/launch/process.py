@@ -1,0 +1,93 @@
+"""Runs a worker as a process: signals, the drain limit, and exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+from riverrun.errors import RiverrunError
+from riverrun.runtime.worker import Worker
+
+_LOG = logging.getLogger("riverrun.process")
+EXIT_FAILED = 1
+EXIT_DRAIN_EXCEEDED = 75
+"""``EX_TEMPFAIL``: the process ended before it had drained; nothing is lost, the next start recovers."""
+
+
+class WorkerThread:
+    """Runs a worker beside the main thread, which stays free to serve signals.
+
+    A commit waits as long as the broker takes, in a C call that no signal interrupts: so the worker gets a thread,
+    and the main thread can end the process when the drain limit is over. That is safe: whatever was not committed
+    will be folded again.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self.error: RiverrunError | None = None
+        self.ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="riverrun-worker", daemon=True)
+
+    def _run(self) -> None:
+        try:
+            self._worker.run()
+        except RiverrunError as error:
+            self.error = error
+        finally:
+            self.ended.set()
+
+    def start(self) -> None:
+        """Start the worker."""
+        self._thread.start()
+
+    def stop(self, limit_s: float) -> bool:
+        """Drain; return whether it was done within the limit."""
+        self._worker.stop()
+        return self.ended.wait(limit_s)
+
+
+def run_until_stopped(worker: Worker, drain_limit_s: float, watch: Callable[[float], bool] | None = None) -> int:
+    """Run a worker until SIGTERM or SIGINT; return the exit code.
+
+    Parameters
+    ----------
+    worker
+        Not yet started.
+    drain_limit_s
+        How long a drain may take, in seconds.
+    watch
+        Called about four times a second in the main thread with the seconds to wait (for a display); returning
+        True ends the run.
+    """
+    stopping = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        del frame
+        _LOG.info("%s: draining", signal.Signals(number).name)
+        stopping.set()
+
+    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    thread = WorkerThread(worker)
+    thread.start()
+    try:
+        while not stopping.is_set() and not thread.ended.is_set():
+            if watch is not None and watch(0.25):
+                break
+            stopping.wait(0.25)
+        if not thread.stop(drain_limit_s):
+            _LOG.error("not drained after %.1f s; ending now, the next start recovers", drain_limit_s)
+            logging.shutdown()
+            sys.stdout.flush()
+            os._exit(EXIT_DRAIN_EXCEEDED)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    if thread.error is not None:
+        _LOG.error("%s", thread.error)
+        return EXIT_FAILED
+    return 0
