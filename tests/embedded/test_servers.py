@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -161,16 +162,13 @@ def test_a_taken_port_is_replaced(server: EmbeddedRedis, tmp_path: Path) -> None
     with redis.Redis.from_url(server.url) as client:
         client.set("key", "value")
     server.stop()
-    listener = subprocess.Popen(
-        [sys.executable, "-c", f"import socket; s = socket.create_server(('127.0.0.1', {port})); input()"],
-        stdin=subprocess.PIPE,
-    )
-    while is_free(port):
-        assert listener.poll() is None
-    with EmbeddedRedis(tmp_path, announce=silent) as again, redis.Redis.from_url(again.url) as client:
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        EmbeddedRedis(tmp_path, announce=silent) as again,
+        redis.Redis.from_url(again.url) as client,
+    ):
         assert again.ports[0] != port
         assert client.get("key") == b"value"
-    listener.communicate(b"\n")
 
 
 OWNER = """

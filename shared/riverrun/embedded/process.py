@@ -81,7 +81,8 @@ class Process:
     def alive(self) -> bool:
         """Whether it still runs (or is paused)."""
         if self._child is not None:
-            return self._child.poll() is None
+            # The poll reaps it. Both sources are asked so that whoever is not its parent sees the same.
+            return self._child.poll() is None and self.identity.alive
         return self.identity.alive
 
     def signal(self, number: signal.Signals) -> None:
@@ -200,8 +201,9 @@ def _born_by_proc(pid: int) -> str:
     except OSError:
         return ""
     fields = status.rpartition(")")[2].split()
-    state, start_ticks = fields[0], fields[19]
-    return "" if state in {"Z", "X"} else start_ticks
+    state, threads, start_ticks = fields[0], int(fields[17]), fields[19]
+    # Its first thread may be a zombie while others are still at work, with files and ports open.
+    return "" if state in {"Z", "X"} and threads <= 1 else start_ticks
 
 
 def _born_by_ps(pid: int) -> str:

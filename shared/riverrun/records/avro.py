@@ -74,7 +74,7 @@ def fingerprint(schema: AvroRecord) -> str:
     Examples
     --------
     >>> fingerprint({"type": "record", "name": "R", "fields": [{"name": "a", "type": "int"}]})
-    'bd6793b5cd6a5f42'
+    '135f1e593a2f576b'
     """
     return hashlib.sha256(to_parsing_canonical_form(schema).encode()).hexdigest()[:16]
 

@@ -43,7 +43,7 @@ def read_faults(written: AvroRecord, wanted: AvroRecord) -> tuple[str, ...]:
     >>> old = {"type": "record", "name": "R", "fields": [{"name": "a", "type": "int"}]}
     >>> new = {"type": "record", "name": "R", "fields": [{"name": "b", "type": "int"}]}
     >>> read_faults(old, new)
-    ("R.b is new and has no default",)
+    ('R.b is new and has no default',)
     """
     checker = _Checker()
     checker.check(written, wanted, "", ("", ""))

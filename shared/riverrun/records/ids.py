@@ -83,7 +83,7 @@ def derived_id(schema: AvroRecord) -> int:
     Examples
     --------
     >>> derived_id({"type": "record", "name": "R", "fields": []})
-    1545424012
+    838947924
     """
     digest = hashlib.sha256(content(schema).encode()).digest()
     return FIRST_DERIVED_ID + int.from_bytes(digest[:8], "big") % (_LAST_ID - FIRST_DERIVED_ID + 1)

@@ -69,7 +69,7 @@ class VectorSchema:
         --------
         >>> vector = VectorSchema.generate("flight-delay", {"hour": "long", "origin_delay_1h": "double"})
         >>> vector.schema["name"], vector.version
-        ('FlightDelayVector', 'bc79fa4fd7eed6f0')
+        ('FlightDelayVector', 'f068a5f2dd0c5a2a')
         """
         for name in features:
             if not _NAME.fullmatch(name):
