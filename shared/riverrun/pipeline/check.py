@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from riverrun.pipeline.checks.aggregates import check_aggregates
+from riverrun.pipeline.checks.duplicates import check_duplicates
 from riverrun.pipeline.checks.expressions import check_expressions
 from riverrun.pipeline.checks.joins import check_join
 from riverrun.pipeline.checks.leakage import check_leakage
@@ -42,7 +43,7 @@ def check_file(path: Path | str) -> list[Problem]:
         pipeline = load(path)
     except LoadError as error:
         return [from_error(error)]
-    return check(pipeline)
+    return _sorted([*check_duplicates(Path(path).resolve()), *check(pipeline)])
 
 
 def _sorted(problems: Iterable[Problem]) -> list[Problem]:

@@ -303,7 +303,21 @@ class Aggregate(Expression):
         **pairs : str
             Fields of other names: ``dest="origin"`` is the entity whose events have it as ``dest``, looked
             up by the ``origin`` of the event to predict on.
+
+        Raises
+        ------
+        DefinitionError
+            If something else than a field's name is given.
         """
+        names: tuple[object, ...] = (*fields, *pairs.values())
+        for given in names:
+            if not isinstance(given, str):
+                field = f"the field {given.stream.name}.{given.name} itself" if isinstance(given, FieldRef) else ""
+                raise DefinitionError(
+                    f"by() takes names of fields, not {field or repr(given)}",
+                    hint='write .by("origin"), or .by(dest="origin") where the names differ',
+                    code="bad-aggregate",
+                )
         return replace(self, entity=(*((name, name) for name in fields), *pairs.items()))
 
     def over(self, window: Duration, *, panes: int = DEFAULT_PANES) -> Aggregate:

@@ -104,12 +104,15 @@ def _run(file: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     if str(file.parent) not in sys.path:
         sys.path.append(str(file.parent))
-    sys.modules[name] = module  # before it runs: dataclasses and pickle look themselves up there
+    sys.modules[name] = module  # before it runs: dataclasses look themselves up there, and pickle does later
+    complete = False
     try:
         with Attempt() as attempt:
             loader.exec_module(module)
+        complete = attempt.error is None
     finally:
-        _restore(name, known)
+        if not complete:
+            _restore(name, known)
     if attempt.error is not None:
         raise _explain(file, attempt) from attempt.error
     vars(module)["__riverrun_source__"] = (str(file), source)

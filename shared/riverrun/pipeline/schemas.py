@@ -270,7 +270,8 @@ def _local(name: object) -> str:
 
 def _short(avro: object) -> str:
     """Return a schema as text, cut short: it is quoted in messages."""
-    if isinstance(avro, Mapping) and avro.get("type") in _NESTED:
-        return f"{avro['type']} {avro.get('name', '')}".strip()
+    kind = avro.get("type") if isinstance(avro, Mapping) else None
+    if isinstance(avro, Mapping) and isinstance(kind, str) and kind in _NESTED:
+        return f"{kind} {avro.get('name', '')}".strip()
     text = repr(avro)
     return text if len(text) <= 60 else f"{text[:57]}..."

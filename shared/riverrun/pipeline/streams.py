@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Final, Literal, NoReturn, Required, TypedDict, Unpack, get_args
+from typing import Final, Literal, NoReturn, TypedDict, Unpack, get_args
 
 from riverrun.pipeline.durations import Duration, parse_duration
 from riverrun.pipeline.errors import DefinitionError
@@ -22,13 +22,18 @@ Format = Literal["auto", "avro", "json"]
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_]+", re.ASCII)
 
 
-class StreamSettings(TypedDict, total=False):
+class _NeededSettings(TypedDict):
+    """What a stream cannot do without: not written as ``Required``, which is not seen at run time in here."""
+
+    schema: Path | str | Mapping[str, object]
+    key: str
+    time: str
+    id: str
+
+
+class StreamSettings(_NeededSettings, total=False):
     """What a stream is declared with, besides its topic; see :class:`Stream`."""
 
-    schema: Required[Path | str | Mapping[str, object]]
-    key: Required[str]
-    time: Required[str]
-    id: Required[str]
     format: Format
     name: str | None
     max_future: Duration | None
