@@ -6,7 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from riverrun.errors import SettingsError, UnavailableError
@@ -20,7 +20,7 @@ try:
 except ImportError as error:
     raise UnavailableError(
         f"confluent-kafka's schema registry client cannot be imported: {error}",
-        hint="install riverrun with its registry extra: pip install 'riverrun[registry]'",
+        hint="riverrun needs it: pip install 'confluent-kafka[schemaregistry]'",
     ) from error
 
 __all__ = ["RegistryIds", "RegistrySettings"]
@@ -58,8 +58,9 @@ class RegistrySettings:
         How often a failed request is tried again, with growing pauses.
     """
 
-    url: str
-    properties: Mapping[str, str]
+    # May hold passwords, which have no business in a log.
+    url: str = field(repr=False)
+    properties: Mapping[str, str] = field(repr=False)
     register: bool = True
     timeout_s: float = 10.0
     retries: int = 3

@@ -268,7 +268,7 @@ def _event_maker(
     stream: StreamSchema,
 ) -> Callable[[Callable[[bytes], AvroRecord]], Decoder]:
     name, id_field, key_field, time_field = (
-        stream.topic,
+        stream.name,
         stream.id,
         stream.key,
         stream.time,

@@ -1,0 +1,1 @@
+"""Tests of records: their wire format, their schemas and their ids."""
