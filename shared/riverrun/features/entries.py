@@ -85,8 +85,12 @@ class EntryCodec:
             raise StalePartialError(f"a stored partial of {self.id!r} is of another definition of the features")
         rings: list[Ring | None] = [None] * len(self._rings)
         at = _HEADER.size
+        previous = -1
         for _ in range(count):
             number, newest, panes = _RING.unpack_from(data, at)
+            if number <= previous:
+                raise PartialFormatError(f"a stored partial of {self.id!r} has ring {number} after ring {previous}")
+            previous = number
             codec = self._rings[number]
             ring = rings[number] = codec.layout.new_ring()
             ring.newest = newest
@@ -139,11 +143,13 @@ class _RingCodec:
 
     def decode(self, data: bytes, at: int, panes: int, ring: Ring) -> int:
         layout = self.layout
+        previous = layout.panes
         for _ in range(panes):
             (back,) = _BACK.unpack_from(data, at)
             at += _BACK.size
-            if back >= layout.panes:
-                raise PartialFormatError(f"a stored partial has a pane {back} before the newest of {layout.panes}")
+            if back >= previous:
+                raise PartialFormatError(f"a stored partial has a pane {back} before the newest, not below {previous}")
+            previous = back
             base = (ring.newest - back) % layout.panes * layout.width
             ring.cells[base : base + self._fixed_width] = self._fixed.unpack_from(data, at)
             at += self._fixed.size

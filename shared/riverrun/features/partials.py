@@ -7,9 +7,10 @@ no object per aggregate.
 
 What holds, for every partial: merging the identity, on either side, changes nothing, bit for bit; ``merge`` leaves its
 second operand as it was; the same calls in the same order give the same bits. Merging is associative and commutative
-exactly for count, minimum, maximum and distinct count (:mod:`riverrun.features.sketches`); for ``last`` exactly but for
-two values of one event time, of which the right operand's wins; for sum, mean, variance and decayed mean up to the
-rounding of doubles. Whoever needs the same bits must therefore merge in the same order, and a window does.
+exactly for count, minimum, maximum (but for the sign of a zero) and distinct count
+(:mod:`riverrun.features.sketches`); for ``last`` exactly but for two values of one event time, of which the right
+operand's wins; for sum, mean, variance and decayed mean up to the rounding of doubles; for a quantile exactly while it
+is exact, then within its bound. Whoever needs the same bits must therefore merge in the same order, and a window does.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import struct
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
+from riverrun.features.errors import PartialFormatError
 from riverrun.features.value_codec import decode_value, encode_value
 from riverrun.records.items import FieldValue
 
@@ -64,7 +66,11 @@ class Partial(ABC):
 
     @abstractmethod
     def merge(self, cells: Cells, at: int, other: Cells, other_at: int) -> None:
-        """Merge the partial at ``other_at`` of ``other`` into the one at ``at``; the left operand is the older."""
+        """Merge the partial at ``other_at`` of ``other`` into the one at ``at``; the left operand is the older.
+
+        The two may share parts afterwards: a row that was merged into is merged further, read or encoded, but not
+        updated.
+        """
 
     @abstractmethod
     def result(self, cells: Cells, at: int) -> FieldValue:
@@ -201,8 +207,8 @@ class Variance(Partial):
         return squares / count if squares - squares == 0.0 else None
 
 
-class _Value(Partial):
-    """A partial whose one cell is a value of any kind, None before the first."""
+class _Extreme(Partial):
+    """A partial whose one cell is a number, None before the first."""
 
     __slots__ = ()
     identity = (None,)
@@ -217,12 +223,15 @@ class _Value(Partial):
         encode_value(cells[at], out)
 
     def decode(self, data: bytes, start: int, cells: Cells, at: int) -> int:
-        """Read a value with its kind."""
-        cells[at], end = decode_value(data, start)
+        """Read a value with its kind; other than numbers could not be compared later."""
+        value, end = decode_value(data, start)
+        if isinstance(value, str | bytes):
+            raise PartialFormatError(f"a stored minimum or maximum is {value!r}, not a number")
+        cells[at] = value
         return end
 
 
-class Minimum(_Value):
+class Minimum(_Extreme):
     """The smallest number."""
 
     __slots__ = ()
@@ -242,7 +251,7 @@ class Minimum(_Value):
                 cells[at] = value
 
 
-class Maximum(_Value):
+class Maximum(_Extreme):
     """The greatest number."""
 
     __slots__ = ()

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from datasketches import compact_theta_sketch, tdigest_double, theta_union, update_theta_sketch
 
+from riverrun.features.errors import PartialFormatError
 from riverrun.features.partials import Cells, Partial
 from riverrun.features.value_codec import decode_bytes, encode_bytes
 from riverrun.records.items import FieldValue
@@ -230,6 +231,8 @@ class Quantile(Partial):
         values = list(struct.unpack_from(f"<{count}d", data, start))
         body, end = decode_bytes(data, start + 8 * count)
         digest = tdigest_double.deserialize(body) if body else None
+        if digest is not None and digest.is_empty():
+            raise PartialFormatError("a stored quantile has an empty digest")
         cells[at] = _Sample(values, digest) if values or digest is not None else None
         return end
 
