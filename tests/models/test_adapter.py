@@ -23,8 +23,9 @@ from riverrun.models.adapter import (
 )
 from riverrun.models.digest import digest
 from riverrun.models.modelset import ModelSet, build_models
+from riverrun.models.pickling import dump_state, load_state
 from riverrun.records.items import ModelScore
-from tests.models.zoo import river, stream
+from tests.models.zoo import ZOO, river, stream
 
 
 @dataclass(frozen=True)
@@ -186,3 +187,49 @@ def test_selected_features_are_summed_in_one_order() -> None:
     for member in (bagging.model, *bagging, bagging.model.clone()):
         assert list(member["Select"].keys) == sorted(names)
         assert list(member["Select"].transform_one(dict.fromkeys(names, 1))) == sorted(names)
+
+
+DRAWS_WHEN_ASKED = frozenset({"factorisation", "fourier"})
+"""Models of River's that draw random weights for every feature that they are asked about: no fold of examples alone."""
+
+
+@pytest.mark.parametrize("name", sorted(set(ZOO) - DRAWS_WHEN_ASKED))
+@pytest.mark.parametrize("count", [0, 40])
+def test_being_asked_changes_no_state(name: str, count: int) -> None:
+    """A model that predicted meanwhile, on features too that it has never learned, is one that was not asked.
+
+    Otherwise a learner that also scores could not be compared with a fold of the examples, nor rebuilt from them.
+    """
+    definition = Definition(name, ZOO[name])
+    quiet, asked = make_learner(definition, BINARY), make_learner(definition, BINARY)
+    asked.predict({"b": 0.5, "new": 1.0})
+    for x, y in stream(count, seed=3):
+        asked.predict({**x, "newer": 2.0})
+        asked.predict({"d": 1.0, "c": 1})
+        assert asked.learn(dict(x), float(y)) == quiet.learn(dict(x), float(y))
+    assert digest(asked.estimator) == digest(quiet.estimator)
+
+
+@pytest.mark.parametrize("name", sorted(DRAWS_WHEN_ASKED))
+def test_some_models_are_changed_by_being_asked(name: str) -> None:
+    """Those that are left out above are left out for a reason; `riverrun check` warns of them."""
+    definition = Definition(name, ZOO[name])
+    quiet, asked = make_learner(definition, BINARY), make_learner(definition, BINARY)
+    for x, y in stream(20, seed=3):
+        asked.predict({**x, "newer": 2.0})
+        asked.learn(dict(x), float(y))
+        quiet.learn(dict(x), float(y))
+    assert digest(asked.estimator) != digest(quiet.estimator)
+
+
+def test_a_model_that_grows_when_asked_is_not_asked_before_it_has_learned() -> None:
+    """A forest that was restored before its first example gives the neutral score too, and is asked from then on."""
+    learner = make_learner(Definition("forest", ZOO["forest"]), BINARY)
+    restored = learner.with_estimator(load_state(dump_state(learner.estimator)))
+    for each in (learner, restored):
+        assert each.predict({"a": 1.0, "b": 2.0}) == 0.5
+        for x, y in stream(60, seed=1):
+            each.learn(dict(x), float(y))
+        assert each.predict({"a": 0.9, "b": 2.0, "c": 1, "d": 0.0}) != 0.5
+        assert each.failures == 0
+    assert digest(learner.estimator) == digest(restored.estimator)

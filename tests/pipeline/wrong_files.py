@@ -291,6 +291,14 @@ MODELS = [
         "'half'",
         'Model("half", Half)',
     ),
+    Wrong(
+        "model-changed-by-asking",
+        "        return {True: 0.5",
+        "        self.seen += 7\n        return {True: 0.5",
+        "predicting changes model 'half'",
+        'Model("half", Half)',
+        severity="warning",
+    ),
     Wrong("metric-fails", "        Loss,", "        lambda: 7,", "metric 1 cannot be used", "pipeline = Pipeline("),
     Wrong("metric-fails", "        self.n += 1", "        self.n += y_pred['x']", "metric 1", "pipeline = Pipeline("),
 ]

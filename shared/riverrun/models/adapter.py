@@ -7,6 +7,10 @@ What a model is asked depends on the pipeline's task, which is settled once, whe
   without a label.
 - ``regression``: the predicted number.
 
+Some of River's models draw weights or grow trees when they are first *asked*. A model must be the fold of its
+examples alone, whoever asked it what; so one that is changed by being asked is not asked before it has learned
+something, and gives the neutral score until then (a detector gives 0).
+
 Nothing a model does stops a partition. An output that is not finite, or an exception, becomes the neutral
 score and is counted; a label or feature that is not finite is never learned, since a single NaN poisons a
 linear model for ever. Otherwise the calls are those of the plain River loop, with the same dict, so that
@@ -134,13 +138,15 @@ class Learner(ABC):
         What it last raised or returned then; empty if it never failed.
     """
 
-    __slots__ = ("_estimator", "failures", "last_failure", "name", "seed")
+    __slots__ = ("_estimator", "_untaught", "failures", "last_failure", "name", "seed")
 
-    def __init__(self, name: str, seed: int, estimator: object) -> None:
+    def __init__(self, name: str, seed: int, estimator: object, untaught: str = "") -> None:
         self.name = name
         self.seed = seed
         self.failures = 0
         self.last_failure = ""
+        # The digest that tells a model which must not be asked yet; empty for one that being asked does not change.
+        self._untaught = untaught
         self.estimator = estimator
 
     @property
@@ -152,10 +158,12 @@ class Learner(ABC):
     def estimator(self, estimator: object) -> None:
         self._estimator = estimator
         self._bind(estimator)
+        if self._untaught and digest(estimator) == self._untaught:
+            self._spare()
 
     def with_estimator(self, estimator: object) -> Learner:
         """Return a learner like this one, with another state of the same model."""
-        return type(self)(self.name, self.seed, estimator)
+        return type(self)(self.name, self.seed, estimator, self._untaught)
 
     @abstractmethod
     def predict(self, x: Features) -> float:
@@ -168,6 +176,10 @@ class Learner(ABC):
     @abstractmethod
     def _bind(self, estimator: object) -> None:
         """Look the methods up once, not for every call."""
+
+    @abstractmethod
+    def _spare(self) -> None:
+        """Put off asking the model until it has learned."""
 
     def _failed(self, failure: object) -> None:
         self.failures += 1
@@ -183,6 +195,13 @@ class _BinaryLearner(Learner):
     def _bind(self, estimator: object) -> None:
         classifier = cast("_Classifier", estimator)
         self._learn, self._probabilities = classifier.learn_one, classifier.predict_proba_one
+
+    def _spare(self) -> None:
+        self._learn, self._probabilities = self._learn_first, _no_probabilities
+
+    def _learn_first(self, x: Features, y: bool) -> object:
+        self._bind(self._estimator)
+        return self._learn(x, y)
 
     def predict(self, x: Features) -> float:
         try:
@@ -216,6 +235,13 @@ class _RegressionLearner(Learner):
     def _bind(self, estimator: object) -> None:
         regressor = cast("_Regressor", estimator)
         self._learn, self._predict = regressor.learn_one, regressor.predict_one
+
+    def _spare(self) -> None:
+        self._learn, self._predict = self._learn_first, _no_prediction
+
+    def _learn_first(self, x: Features, y: float) -> object:
+        self._bind(self._estimator)
+        return self._learn(x, y)
 
     def predict(self, x: Features) -> float:
         try:
@@ -251,6 +277,13 @@ class _DetectorLearner(Learner):
         detector = cast("_Detector", estimator)
         self._learn, self._score = detector.learn_one, detector.score_one
 
+    def _spare(self) -> None:
+        self._learn, self._score = self._learn_first, _no_score
+
+    def _learn_first(self, x: Features) -> object:
+        self._bind(self._estimator)
+        return self._learn(x)
+
     def predict(self, x: Features) -> float:
         try:
             score = self._score(x)
@@ -272,6 +305,20 @@ class _DetectorLearner(Learner):
         return True
 
 
+def _no_probabilities(x: Features) -> Mapping[object, float]:
+    del x
+    return {}
+
+
+def _no_prediction(x: Features) -> None:
+    del x
+
+
+def _no_score(x: Features) -> float:
+    del x
+    return 0.0
+
+
 def make_learner(definition: ModelDefinition, task: Task) -> Learner:
     """Build a model and adapt it to the task.
 
@@ -285,7 +332,8 @@ def make_learner(definition: ModelDefinition, task: Task) -> Learner:
     in_fixed_order(estimator)
     in_fixed_order(twin)
     try:
-        reproducible = digest(estimator) == digest(twin)
+        untaught = digest(estimator)
+        reproducible = untaught == digest(twin)
     except DigestError as error:
         raise ModelError(f"model {definition.name!r} cannot be kept: {error.message}", hint=error.hint) from error
     if estimator is twin or not reproducible:
@@ -294,7 +342,9 @@ def make_learner(definition: ModelDefinition, task: Task) -> Learner:
             hint="pass a seed to everything random in it, and build it anew in the factory each time",
         )
     adapter = _adapter(definition.name, task, estimator)
-    return adapter(definition.name, definition.seed, estimator)
+    adapter(definition.name, definition.seed, twin).predict({"x": 1.0})
+    restless = digest(twin) != untaught
+    return adapter(definition.name, definition.seed, estimator, untaught if restless else "")
 
 
 def _adapter(name: str, task: Task, estimator: object) -> type[Learner]:

@@ -10,6 +10,8 @@ one state hardly ever agree. The digest therefore walks the object graph itself,
   count;
 - dicts in insertion order (models iterate over them), sets in the order of their elements' encodings,
   attributes in the order of their names;
+- defaultdicts in the order of their keys and without the entries that are what a missing one would be: a model
+  that is asked about a feature that it has not learned adds such entries, and has learned nothing by it;
 - classes, functions and enum members by name; what has no importable name (a lambda) is refused;
 - of ``river.proba`` distributions without a seed, not the generator: it was seeded by the operating system
   and takes no part in learning.
@@ -18,6 +20,7 @@ one state hardly ever agree. The digest therefore walks the object graph itself,
 from __future__ import annotations
 
 import copyreg
+import functools
 import hashlib
 import struct
 import sys
@@ -29,16 +32,18 @@ from enum import Enum
 from typing import Final, cast
 
 import numpy as np
+from river import compose
 from river.proba.base import Distribution
 
 from riverrun.errors import RiverrunError
 
 __all__ = ["DigestError", "digest", "without_unseeded_generator"]
 
-_FORMAT: Final = b"riverrun-digest-1;"
+_FORMAT: Final = b"riverrun-digest-2;"
 _CHUNK: Final = 4096
 _HOMOGENEOUS: Final = 8
 _GENERATOR: Final = "_rng"
+_CACHES: Final = frozenset({"_plan"})
 _FUNCTIONS: Final = (types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
@@ -73,6 +78,13 @@ def digest(model: object) -> str:
     False
     """
     return _Walk(_FORMAT).run(model).hex()
+
+
+def _without_caches(instance: object, state: object) -> object:
+    """Return the ``state`` of an object, less what a River pipeline has noted to be quicker when it is asked again."""
+    if isinstance(instance, compose.Pipeline) and isinstance(state, dict):
+        return {name: value for name, value in state.items() if name not in _CACHES}
+    return state
 
 
 def without_unseeded_generator(instance: object, state: object) -> object:
@@ -147,7 +159,7 @@ class _Walk:
         elif kind is defaultdict:
             default = cast("defaultdict[object, object]", value)
             self._out.append(b"D")
-            self._dict(default)
+            self._dict(_settled(default))
             self._stack.append(default.default_factory)
         elif kind is deque:
             queue = cast("deque[object]", value)
@@ -182,7 +194,7 @@ class _Walk:
 
     def _set(self, items: set[object] | frozenset[object]) -> None:
         # An element is encoded by a walk of its own: references out of a set of objects are not followed.
-        encodings = sorted(leaf(item) if (leaf := _LEAVES.get(type(item))) else _Walk().run(item) for item in items)
+        encodings = sorted(map(_encoding, items))
         self._out.append(b"s%d;" % len(items) + b"".join(encodings))
 
     def _array(self, value: Array, tag: bytes) -> None:
@@ -215,7 +227,7 @@ class _Walk:
             if pairs is None
             else tuple(part for pair in cast("Iterable[tuple[object, object]]", pairs) for part in pair)
         )
-        attributes = _attributes(without_unseeded_generator(value, state))
+        attributes = _attributes(_without_caches(value, without_unseeded_generator(value, state)))
         if plain and len(cast("tuple[object, ...]", arguments)) == 1 and not (attributes or listed or mapped):
             # It has no state: one instance is as good as another, hence no reference to it either.
             self._numbers.pop(id(value))
@@ -226,6 +238,37 @@ class _Walk:
         self._stack.append(arguments)
         if not plain:
             self._stack.append(build)
+
+
+def _settled(items: defaultdict[object, object]) -> dict[object, object]:
+    """Return what was put into a defaultdict, in the order of its keys."""
+    blank = _blank(items.default_factory)
+    if blank is None:
+        kept = dict(items)
+    else:
+        kind, encoding = blank
+        kept = {key: value for key, value in items.items() if type(value) is not kind or _encoding(value) != encoding}
+    kinds = set(map(type, kept))
+    if kinds <= {str} or kinds <= {int}:
+        return {key: kept[key] for key in sorted(cast("dict[str, object]", kept))}
+    return dict(sorted(kept.items(), key=lambda item: _encoding(item[0])))
+
+
+def _blank(factory: Callable[[], object] | None) -> tuple[type, bytes] | None:
+    """Return the type and the encoding of what a factory makes; None if to call it might change something."""
+    maker = factory.func if isinstance(factory, functools.partial) else factory
+    if not isinstance(maker, type) or factory is None:
+        return None
+    try:
+        value = factory()
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
+        return None
+    return type(value), _encoding(value)
+
+
+def _encoding(value: object) -> bytes:
+    leaf = _LEAVES.get(type(value))
+    return leaf(value) if leaf is not None else _Walk().run(value)
 
 
 def _attributes(state: object) -> tuple[object, ...]:

@@ -116,6 +116,19 @@ class _DryRun:
             yield failure
             return
         yield from self._store(learner, rows)
+        yield from self._ask(learner)
+
+    def _ask(self, learner: Learner) -> Iterator[Problem]:
+        """See whether being asked about what it has not met changes a model that has learned."""
+        before = digest(learner.estimator)
+        learner.predict({"riverrun_has_never_met": 1.0})
+        if digest(learner.estimator) != before:
+            message = (
+                f"predicting changes model {self._model.name!r}: it is no fold of its examples alone, so it comes out "
+                "differently when it is rebuilt from them"
+            )
+            hint = "choose one that draws nothing at random for features that it is asked about"
+            yield Problem("model-changed-by-asking", message, hint, self._model.location, severity="warning")
 
     def _problem(self, code: str, message: str, hint: str) -> Problem:
         return Problem(code, message, hint, self._model.location)
