@@ -17,9 +17,6 @@ __all__ = ["FeatureState"]
 _BULK: Final = 500
 """Entries written in one round trip."""
 
-_ANY_POSITION: Final = 2**53 - 1
-"""Beyond every position, and exact in the doubles that Redis scripts count in."""
-
 _PLAN_GROUP: Final = "~plan"
 """A group, by a name that no field has, whose one entry says which features the others belong to."""
 
@@ -92,10 +89,8 @@ class FeatureState:
     def _wipe(self) -> None:
         """Delete this partition's entries, of these features and of those that were stored before."""
         groups = {group.id for group in self._plan.groups} | set(self._stored_plan().split()[1:])
-        for group in (*sorted(groups), _PLAN_GROUP):
-            names = [entry.entity for entry in self._store.scan(self._partition, group)]
-            for some in _bulks(names):
-                self._store.delete(self._partition, group, [(name, _ANY_POSITION) for name in some])
+        # At one stroke with the marker: this member may have been replaced and its successor have written them.
+        self._store.clear(self._partition, (*sorted(groups), _PLAN_GROUP))
 
     def flush(self, positions: Mapping[str, int]) -> tuple[Item, ...]:
         """Write what changed and move the marker; if the store was wiped, write everything.
@@ -107,8 +102,6 @@ class FeatureState:
         """
         position = positions.get(self._cursor, 0)
         if self._complete:
-            if position == self._marked:
-                return ()
             for number, group in enumerate(self._plan.groups):
                 for gone in _bulks(self._table.forgotten(number)):
                     self._store.delete(self._partition, group.id, gone)
@@ -121,11 +114,13 @@ class FeatureState:
         return ()
 
     def _write_all(self, position: int) -> None:
+        # From here on there is no marker, so nothing counts until all is there.
+        self._store.begin(self._partition)
         for number, group in enumerate(self._plan.groups):
             self._put(group.id, self._table.entries(number))
         self._put(_PLAN_GROUP, [PartialEntry("plan", position, self._description.encode())])
-        self._store.reset(self._partition, position)
-        self._complete = True
+        # False if another member has cleared the store meanwhile: then all is written again next time.
+        self._complete = self._store.reset(self._partition, position)
 
     def _put(self, group: str, entries: Iterable[PartialEntry]) -> None:
         for some in _bulks(entries):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from riverrun.errors import RiverrunError
-from riverrun.records.items import DeadLetter, Event
+from riverrun.records.items import DeadLetter, Event, Item
 from riverrun.runtime.ports import Record
 from services.ingest.decode import Candidate, EventDecoder, dead_letter
 from services.ingest.reasons import Reason, RefusedError
@@ -32,11 +32,7 @@ class SeenIds(Protocol):
         ...
 
     def add(self, event_id: str, time: int) -> None:
-        """Remember the id of an event of this time, in milliseconds."""
-        ...
-
-    def expire(self, watermark: int) -> int:
-        """Forget ids whose horizon ends before the watermark, in milliseconds; return how many."""
+        """Remember the id of an accepted event of this time, in milliseconds; forget those whose horizon is over."""
         ...
 
 
@@ -101,11 +97,17 @@ class IngestCore:
         """Remember an event that was accepted before; counters and watermark come with `resume`."""
         self._remember(self._prefixes.get(item.stream, f"{item.stream}/") + item.id, item.time)
 
+    def adopt(self, item: Item) -> None:
+        """Count an event or a dead letter that a torn transaction left in the log before it was counted."""
+        if isinstance(item, DeadLetter):
+            self._bury(item)
+        elif isinstance(item, Event):
+            self._accepted += 1
+            self._watermark = max(self._watermark, item.time)
+
     def _remember(self, identity: str, time: int) -> None:
-        seen = self._seen
-        seen.add(identity, time)
+        self._seen.add(identity, time)
         self._watermark = max(self._watermark, time)
-        seen.expire(self._watermark)
 
     def _bury(self, letter: DeadLetter) -> Outputs:
         self._dead_letters += 1
@@ -142,7 +144,6 @@ class IngestCore:
                 hint="is this its progress topic?",
             )
         self._watermark = watermark
-        self._seen.expire(watermark)
 
     @property
     def watermark(self) -> int:

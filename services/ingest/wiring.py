@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from riverrun.adapters.rocks_store import open_slot
 from riverrun.pipeline import Expression, FieldRef, Pipeline, compile_expression, describe, fields_in
 from riverrun.records.topics import Kind, topic_name
 from riverrun.runtime.keyed_state import KeyedState
@@ -48,11 +47,10 @@ def _build(context: StageContext) -> Stage:
     streams = tuple(_streams(context))
     place = Place(context.partition, context.partitions)
     decoders = {stream.schema.topic: EventDecoder(stream, context.ids, place, settings) for stream in streams}
-    store, _ = open_slot(context.state_folder(_NAME))
-    state = KeyedState(store)
+    state = KeyedState(context.open_store(_NAME))
     seen = SeenIds(state, horizon_ms=context.pipeline.dedupe_ms)
     core = IngestCore(streams, decoders, seen, settings)
-    return Stage(_NAME, core, (state,), decode=core.decode)
+    return Stage(_NAME, core, (state,), decode=core.decode, adopt=core.adopt)
 
 
 def _inputs(pipeline: Pipeline) -> tuple[str, ...]:

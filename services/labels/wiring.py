@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from riverrun.adapters.rocks_store import open_slot
 from riverrun.pipeline import Pipeline
 from riverrun.records.codecs import Codecs
 from riverrun.records.headers import Stamp
@@ -47,8 +46,7 @@ def _examples(pipeline: Pipeline) -> tuple[str, ...]:
 
 
 def _build(context: StageContext) -> Stage:
-    store, _ = open_slot(context.state_folder(_NAME))
-    state = KeyedState(store)
+    state = KeyedState(context.open_store(_NAME))
     core = LabelsCore(
         LabelRule.of(context.pipeline),
         state,

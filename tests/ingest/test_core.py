@@ -40,6 +40,15 @@ def test_a_repeated_id_is_dropped_within_the_horizon(first: int, again: int, lat
     assert core.counters()["duplicates"] == (not accepted)
 
 
+def test_a_late_event_is_remembered_as_long_as_any_other() -> None:
+    """An event older than the horizon when it is accepted (a dead letter sent again) counts once all the same."""
+    core = core_of(horizon_ms=HORIZON)
+    assert len(fold(core, reading("now", 3 * HORIZON), reading("late", 0))) == 2
+    assert not fold(core, reading("late", 0))
+    assert len(fold(core, reading("later", 4 * HORIZON))) == 1
+    assert not fold(core, reading("late", 0))
+
+
 def test_a_refused_event_is_not_remembered() -> None:
     """An event that broke a rule may come again with the same id and be accepted: nothing of it was kept."""
     core = core_of(stream_of(rules=(json_rule("value", 100.0),)))
@@ -140,13 +149,12 @@ def test_duplicates_are_those_of_a_naive_memory(values: Sequence[bytes]) -> None
             continue
         event = item.event
         last = kept.get(event.id)
-        # Remembered until the watermark lies beyond its horizon.
+        # Remembered until the watermark lies a horizon beyond where it was then.
         is_again = last is not None and event.time <= last + HORIZON and watermark <= last + HORIZON
         expected["duplicates" if is_again else "accepted"] += 1
         assert bool(outputs) == (not is_again)
         if not is_again:
-            kept[event.id] = event.time
-            watermark = max(watermark, event.time)
+            watermark = kept[event.id] = max(watermark, event.time)
     counters = core.counters()
     assert {name: counters[name] for name in ("accepted", "duplicates", "dead_letters")} == {
         name: expected[name] for name in ("accepted", "duplicates", "dead_letters")

@@ -107,6 +107,39 @@ def test_the_marker_only_advances(store: PartialStore) -> None:
     assert (store.marker(0), store.marker(1)) == (9, None)
 
 
+def test_clear_takes_the_marker_along(store: PartialStore) -> None:
+    """Groups and marker go together, those of other partitions stay, and whoever relies on the marker is told."""
+    for partition in (0, 1):
+        store.put(partition, "g", [PartialEntry("e", 5, b"five")])
+        store.put(partition, "h", [PartialEntry("e", 5, b"five")])
+        store.reset(partition, 5)
+    store.clear(0, ["g", "absent"])
+    assert list(store.scan(0, "g")) == []
+    assert store.marker(0) is None
+    assert not store.mark(0, 6)
+    assert [entry.position for entry in store.scan(0, "h")] == [5]
+    assert [entry.position for entry in store.scan(1, "g")] == [5]
+    assert store.mark(1, 6)
+    assert store.put(0, "g", [PartialEntry("e", 1, b"anew")]) == 1
+
+
+def test_writing_everything_anew(store: PartialStore) -> None:
+    """From ``begin`` to ``reset`` there is no marker; ``reset`` fails if the partition was cleared in between."""
+    store.reset(0, 5)
+    store.begin(0)
+    assert store.marker(0) is None
+    assert not store.mark(0, 6)
+    assert store.reset(0, 6)
+    assert store.marker(0) == 6
+    store.begin(0)
+    store.clear(0, ["g"])
+    assert not store.reset(0, 7)
+    assert store.marker(0) is None
+    store.begin(0)
+    assert store.reset(0, 8)
+    assert store.mark(0, 9)
+
+
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(PUTS | DELETES, max_size=6))
 def test_any_calls_in_any_order(

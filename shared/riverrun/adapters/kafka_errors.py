@@ -12,6 +12,7 @@ from confluent_kafka import KafkaError, KafkaException
 from riverrun.runtime.ports import FencedError, LogUnavailableError
 
 __all__ = [
+    "ELECTING",
     "END_OF_PARTITION",
     "EXISTS",
     "FENCED",
@@ -29,6 +30,9 @@ END_OF_PARTITION: Final = "_PARTITION_EOF"
 
 EXISTS: Final = "TOPIC_ALREADY_EXISTS"
 """Somebody else created the topic first."""
+
+ELECTING: Final = frozenset({"NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE", "NOT_LEADER_OR_FOLLOWER"})
+"""The partition's leader is not known, or does not know yet that it is."""
 
 UNKNOWN_TOPIC: Final = frozenset({"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC"})
 """The topic does not exist."""

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from riverrun.adapters.kafka_connection import ClientLog
-from riverrun.adapters.kafka_errors import EXISTS, UNKNOWN_TOPIC, error_of, unavailable
+from riverrun.adapters.kafka_errors import ELECTING, EXISTS, UNKNOWN_TOPIC, error_of, unavailable
 from riverrun.adapters.kafka_membership import KafkaMembership
 from riverrun.adapters.kafka_properties import KafkaProperties, KafkaTuning
 from riverrun.adapters.kafka_reader import KafkaReader
@@ -72,6 +72,28 @@ class KafkaLog:
             self._offsets = Consumer(self._properties.offsets(), logger=self._lines)
         except KafkaException as error:
             raise unavailable("cannot make a Kafka client", error) from error
+
+    def check(self, timeout: float) -> None:
+        """Ask the cluster for an answer now, rather than finding out with the first call.
+
+        Parameters
+        ----------
+        timeout
+            Longest wait, in seconds.
+
+        Raises
+        ------
+        LogUnavailableError
+            If none of the brokers answers in time. The message names them.
+        """
+        try:
+            self._admin.list_topics(timeout=timeout)
+        except KafkaException as error:
+            brokers = self._properties.operator.get("bootstrap.servers", "the brokers given")
+            why = unavailable(f"no Kafka broker answers at {brokers}", error).message
+            raise LogUnavailableError(why, hint="is it up, and are its address and security settings right?") from error
+        finally:
+            self._admin.poll(0)
 
     def ensure_topics(self, specs: Sequence[TopicSpec]) -> None:
         """Create what is absent, and wait until it can be used.
@@ -155,16 +177,23 @@ class KafkaLog:
         return self._watermarks(topic, partition)[1]
 
     def _watermarks(self, topic: str, partition: int) -> tuple[int, int]:
-        try:
-            # The client refuses to be called by two threads at once.
-            with self._asking:
-                # Nothing is assigned: this only takes log lines out of the client.
-                self._offsets.poll(0)
-                return self._offsets.get_watermark_offsets(
-                    TopicPartition(topic, partition), self._tuning.request_timeout
-                )
-        except (KafkaException, RuntimeError) as error:
-            raise unavailable(f"cannot look up the offsets of {topic}[{partition}]", error) from error
+        deadline = time.monotonic() + self._tuning.request_timeout
+        settle = threading.Event()
+        while True:
+            try:
+                # The client refuses to be called by two threads at once.
+                with self._asking:
+                    # Nothing is assigned: this only takes log lines out of the client.
+                    self._offsets.poll(0)
+                    return self._offsets.get_watermark_offsets(
+                        TopicPartition(topic, partition), self._tuning.request_timeout
+                    )
+            except (KafkaException, RuntimeError) as error:
+                failure = error_of(error)
+                # A broker that has just started answers before it leads its partitions.
+                if failure is None or failure.name() not in ELECTING or time.monotonic() > deadline:
+                    raise unavailable(f"cannot look up the offsets of {topic}[{partition}]", error) from error
+                settle.wait(_SETTLE)
 
     def _answer(self, what: str, future: Future[_Answer]) -> _Answer:
         try:

@@ -68,7 +68,7 @@ class KafkaTuning:
         Seconds that ``tail`` waits for open transactions.
     """
 
-    read_buffer_kb: int = 16_384
+    read_buffer_kb: int = 8_192
     fetch_wait_ms: int = 20
     linger_ms: int = 5
     compression: str = "lz4"
@@ -136,10 +136,11 @@ class KafkaProperties:
             "fetch.min.bytes": 1,
             "fetch.wait.max.ms": self.tuning.fetch_wait_ms,
             "fetch.error.backoff.ms": 100,
-            # 0: fetch again as soon as the buffer has room (the default of 1 s would be a stall).
-            "fetch.queue.backoff.ms": 0,
+            # How soon after the buffer was full it is looked at again. The default of 1 s would be a stall; at 0 the
+            # client's thread spins for as long as it is full, and takes a core from who should empty it.
+            "fetch.queue.backoff.ms": 20,
             "queued.max.messages.kbytes": self.tuning.read_buffer_kb,
-            "queued.min.messages": 100_000,
+            "queued.min.messages": 20_000,
             **self.operator,
             **_EVERY_CONSUMER,
             "enable.partition.eof": True,

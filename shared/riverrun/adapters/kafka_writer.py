@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final, Protocol, cast
 
 from confluent_kafka import (
@@ -16,6 +17,7 @@ from confluent_kafka import (
 
 from riverrun.adapters.kafka_connection import ClientLog, ConnectionLog
 from riverrun.adapters.kafka_errors import unavailable, writer_error
+from riverrun.adapters.kafka_watchdog import within
 from riverrun.errors import RiverrunError
 from riverrun.runtime.ports import Headers, LogUnavailableError, TornError
 
@@ -63,7 +65,9 @@ class KafkaWriter:
     """A transactional writer.
 
     ``commit`` waits without limit, since the outcome of a commit that is given up is unknown: while the
-    broker is away it blocks. To kill the process then is safe.
+    broker is away it blocks. To kill the process then is safe. Only the group's offsets are given up, after a third
+    of the transaction's time: a broker that restarts while they are sent can leave the client waiting for ever,
+    whatever timeout it is given.
 
     Parameters
     ----------
@@ -85,6 +89,7 @@ class KafkaWriter:
         "_id",
         "_lines",
         "_open",
+        "_patience",
         "_produce",
         "_producer",
         "_properties",
@@ -97,6 +102,7 @@ class KafkaWriter:
         self._properties = properties
         self._id = transactional_id
         self._timeout = timeout
+        self._patience = float(str(properties["transaction.timeout.ms"])) / 3_000
         self._lines = lines
         self._connection = ConnectionLog(lines)
         self._producer: Producer | None = None
@@ -214,11 +220,12 @@ class KafkaWriter:
             raise self._failure
         try:
             if offsets:
-                positions = [TopicPartition(topic, number, offset) for (topic, number), offset in offsets.items()]
-                producer.send_offsets_to_transaction(positions, self._metadata(group), self._timeout)
+                self._send_offsets(producer, offsets, self._metadata(group))
             producer.commit_transaction(_FOREVER)
         except KafkaException as error:
             raise self._lose(writer_error(self._id, "the commit failed", error)) from error
+        except LogUnavailableError as failure:
+            raise self._lose(failure) from None
         self._open = False
         producer.poll(0)
         if self._connection.broken:
@@ -227,6 +234,11 @@ class KafkaWriter:
                 f"the writer {self._id!r} committed, but its connection to the coordinator broke meanwhile",
                 hint="make a new writer: a delayed request of this one could still end its next transaction",
             )
+
+    def _send_offsets(self, producer: Producer, offsets: Mapping[tuple[str, int], int], metadata: object) -> None:
+        positions = [TopicPartition(topic, number, offset) for (topic, number), offset in offsets.items()]
+        send = partial(producer.send_offsets_to_transaction, positions, metadata, self._timeout)
+        within(self._patience, f"cannot send the group's offsets, writer {self._id!r}", send)
 
     def _metadata(self, group: str) -> object:
         metadata = self._groups.get(group)

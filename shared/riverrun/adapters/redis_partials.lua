@@ -73,6 +73,18 @@ local function mark(keys, args)
   return 1
 end
 
+-- KEYS: marker, token of whoever writes everything anew. ARGV: the caller's token, the position.
+-- Returns 1, or 0 if another has begun since, or everything was deleted: then what the caller wrote may be gone.
+local function reset(keys, args)
+  if redis.call('GET', keys[2]) ~= args[1] then
+    return 0
+  end
+  redis.call('DEL', keys[2])
+  redis.call('SET', keys[1], args[2])
+  return 1
+end
+
 redis.register_function('riverrun_put_@VERSION@', put)
+redis.register_function('riverrun_reset_@VERSION@', reset)
 redis.register_function('riverrun_delete_@VERSION@', delete)
 redis.register_function('riverrun_mark_@VERSION@', mark)

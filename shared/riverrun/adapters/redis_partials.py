@@ -9,6 +9,7 @@ from contextlib import suppress
 from hashlib import sha256
 from importlib import resources
 from typing import Final, Protocol
+from uuid import uuid4
 
 import redis
 from redis import exceptions
@@ -51,8 +52,8 @@ class RedisPartials:
     """A :class:`~riverrun.runtime.ports.PartialStore` in Redis 7 or newer.
 
     Keys are ``riverrun:{<pipeline>:<partition>}:g:<group>`` (a hash: entity to position and partial) and
-    ``riverrun:{<pipeline>:<partition>}:marker``. All keys of a partition have one hash tag, so they share a
-    slot of a cluster.
+    ``riverrun:{<pipeline>:<partition>}:marker``, and while everything is written anew ``...:rewriting``. All
+    keys of a partition have one hash tag, so they share a slot of a cluster.
 
     Nothing is sent before the first call, and whatever the server lost (a restart drops its functions) is set
     up again when it is missed. Every call may be repeated with no other effect than once, so one that ran
@@ -87,6 +88,7 @@ class RedisPartials:
         # The marker's last known position. A marker that falls behind it tells that the server lost writes
         # (it restarted from an older snapshot, or a replica took over), though it is not absent.
         self._marked: dict[int, int] = {}
+        self._tokens: dict[int, str] = {}
 
     @classmethod
     def connect(cls, url: str, pipeline: str, *, timeout_s: float = _TIMEOUT_S) -> RedisPartials:
@@ -206,14 +208,35 @@ class RedisPartials:
         self._marked[partition] = max(known, position)
         return True
 
-    def reset(self, partition: int, position: int) -> None:
-        """Set the marker after everything was rewritten.
+    def begin(self, partition: int) -> None:
+        """Announce, under a token of this client's, that everything will be written anew; delete the marker."""
+        token = self._tokens[partition] = uuid4().hex
+        self._run([("SET", self._rewriting_key(partition), token), ("UNLINK", self._marker_key(partition))])
+        self._marked.pop(partition, None)
+
+    def reset(self, partition: int, position: int) -> bool:
+        """Set the marker after everything was rewritten; False if others have cleared or begun since ``begin``.
 
         A member that was replaced may do so too, wrongly: then the marker is behind where its successor has
-        seen it, and the successor's next ``mark`` returns False.
+        seen it, and the successor's next ``mark`` returns False. Without ``begin`` what is stored counts as all.
         """
-        self._run([("SET", self._marker_key(partition), position)])
+        token = self._tokens.pop(partition, None)
+        if token is None:
+            self._run([("SET", self._marker_key(partition), position)])
+        else:
+            function = f"riverrun_reset_{self._version}"
+            keys = self._marker_key(partition), self._rewriting_key(partition)
+            (reply,) = self._run([("FCALL", function, 2, *keys, token, position)])
+            if _number(reply) == 0:
+                return False
         self._marked[partition] = position
+        return True
+
+    def clear(self, partition: int, groups: Sequence[str]) -> None:
+        """Delete the marker and all entries of these groups, in one command: no other comes between."""
+        keys = [self._group_key(partition, group) for group in groups]
+        self._run([("UNLINK", self._marker_key(partition), self._rewriting_key(partition), *keys)])
+        self._marked.pop(partition, None)
 
     def close(self) -> None:
         """Release the connections."""
@@ -225,6 +248,9 @@ class RedisPartials:
 
     def _marker_key(self, partition: int) -> str:
         return f"riverrun:{{{self._pipeline}:{partition}}}:marker"
+
+    def _rewriting_key(self, partition: int) -> str:
+        return f"riverrun:{{{self._pipeline}:{partition}}}:rewriting"
 
     def _run(self, commands: Sequence[Command]) -> list[object]:
         """Send commands in as few round trips as their number allows; return the replies in order."""

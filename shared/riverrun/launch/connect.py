@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 import schemas
 from riverrun.adapters.kafka_log import KafkaLog, kafka_producer
 from riverrun.adapters.redis_partials import RedisPartials
+from riverrun.adapters.rocks_store import open_slot
 from riverrun.adapters.schema_registry import RegistryIds, RegistrySettings
 from riverrun.embedded.addresses import Addresses
 from riverrun.errors import RiverrunError, UnavailableError
+from riverrun.launch.failpoint import read_failpoint
 from riverrun.launch.pipeline_schemas import schemas_of
 from riverrun.launch.schema_topic import SchemaLedger, manifest_ids
 from riverrun.pipeline import Pipeline
@@ -25,9 +28,17 @@ from riverrun.runtime.wire import Wire
 __all__ = ["connect"]
 
 _PUBLISH_TIMEOUT_S = 30.0
+_PATIENCE_S = 5.0
 
 
-def connect(pipeline: Pipeline, addresses: Addresses, settings: Settings, *, partitions: int = 1) -> Deployment:
+def connect(
+    pipeline: Pipeline,
+    addresses: Addresses,
+    settings: Settings,
+    *,
+    partitions: int = 1,
+    patience_s: float = _PATIENCE_S,
+) -> Deployment:
     """Return the pipeline on its servers; creates its own topics.
 
     Parameters
@@ -40,6 +51,8 @@ def connect(pipeline: Pipeline, addresses: Addresses, settings: Settings, *, par
         Of the runtime.
     partitions
         For producers' topics that the embedded broker does not have yet.
+    patience_s
+        How long a broker may take to answer the first question, in seconds: a wrong address should be told soon.
 
     Raises
     ------
@@ -50,6 +63,7 @@ def connect(pipeline: Pipeline, addresses: Addresses, settings: Settings, *, par
     """
     properties = dict(addresses.kafka)
     log = KafkaLog(properties)
+    log.check(patience_s)
     if addresses.embedded:
         log.ensure_topics(
             [TopicSpec(stream.topic, partitions) for stream in pipeline.streams if log.partitions(stream.topic) == 0]
@@ -65,7 +79,9 @@ def connect(pipeline: Pipeline, addresses: Addresses, settings: Settings, *, par
         wire=Wire(codecs),
         settings=settings,
         partials=lambda: _partials(addresses.redis_url, pipeline.name),
+        stores=lambda folder: open_slot(folder)[0],
         topology=topology,
+        reach=read_failpoint(os.environ),
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
 from riverrun.adapters.kafka_log import kafka_producer
 from riverrun.embedded.addresses import Addresses
 from riverrun.errors import UnavailableError
@@ -12,7 +14,7 @@ from riverrun.records.items import DeadLetter
 from riverrun.records.topics import Kind
 from riverrun.runtime.deployment import Deployment
 
-__all__ = ["Letter", "dead_letters", "send_again"]
+__all__ = ["Letter", "count_about", "dead_letters", "send_again"]
 
 _BATCH = 1_000
 _WAIT = 0.1
@@ -34,6 +36,16 @@ class Letter:
         return f"{self.partition}:{self.letter.seq}"
 
 
+def count_about(deployment: Deployment) -> int:
+    """Return about how many dead letters there are: offsets, which also count what ends transactions."""
+    topic = deployment.topology.names[Kind.DEAD_LETTERS]
+    log = deployment.log
+    return sum(
+        log.high_watermark(topic, partition) - log.start_offset(topic, partition)
+        for partition in range(deployment.topology.partitions)
+    )
+
+
 def dead_letters(deployment: Deployment) -> Iterator[Letter]:
     """Read all dead letters, oldest first in each partition."""
     topic = deployment.topology.names[Kind.DEAD_LETTERS]
@@ -49,10 +61,10 @@ def dead_letters(deployment: Deployment) -> Iterator[Letter]:
             reader.close()
 
 
-def send_again(addresses: Addresses, letters: Iterable[Letter], sent: Callable[[Letter], None]) -> int:
-    """Publish the original bytes to the original topic again; return how many.
+def send_again(addresses: Addresses, letters: Iterable[Letter]) -> list[Letter]:
+    """Publish the original bytes to the original topics again, with their keys and headers; return what was sent.
 
-    What was sent again before is told as a duplicate by its id, so doing this twice does no harm.
+    What was sent again before is told as a duplicate by its id while its event lies within the pipeline's horizon.
 
     Raises
     ------
@@ -60,15 +72,45 @@ def send_again(addresses: Addresses, letters: Iterable[Letter], sent: Callable[[
         If Kafka did not take all of them.
     """
     producer = kafka_producer(dict(addresses.kafka))
-    count = 0
+    refused: list[KafkaError] = []
+
+    def delivered(error: KafkaError | None, message: Message) -> None:
+        del message
+        if error is not None:
+            refused.append(error)
+
+    sent: list[Letter] = []
     for each in letters:
         letter = each.letter
         place = f"{letter.source.topic}/{letter.source.partition}/{letter.source.position}".encode()
         headers: list[tuple[str, str | bytes | None]] = [*letter.headers, (REPLAYED, place)]
-        producer.produce(letter.source.topic, letter.value, letter.key, headers=headers)
-        producer.poll(0)
-        sent(each)
-        count += 1
-    if producer.flush(_FLUSH_TIMEOUT_S) > 0:
-        raise UnavailableError("Kafka did not take all dead letters", hint="run the same command again")
-    return count
+        _enqueue(producer, letter, headers, delivered)
+        sent.append(each)
+    left = producer.flush(_FLUSH_TIMEOUT_S)
+    if left or refused:
+        why = f": {refused[0].str()}" if refused else ""
+        raise UnavailableError(
+            f"Kafka did not take {left + len(refused)} of {len(sent)} dead letters{why}",
+            hint="run the same command again: what arrived is dropped as a duplicate within the horizon",
+        )
+    return sent
+
+
+def _enqueue(
+    producer: Producer,
+    letter: DeadLetter,
+    headers: list[tuple[str, str | bytes | None]],
+    delivered: Callable[[KafkaError | None, Message], None],
+) -> None:
+    """Hand one record to the client, waiting while its queue is full."""
+    topic = letter.source.topic
+    while True:
+        try:
+            producer.produce(topic, letter.value, letter.key, headers=headers, on_delivery=delivered)
+        except BufferError:
+            producer.poll(_WAIT)
+        except KafkaException as error:
+            raise UnavailableError(f"Kafka's client refuses a dead letter for {topic}: {error}") from error
+        else:
+            producer.poll(0)
+            return

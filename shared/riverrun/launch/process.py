@@ -10,13 +10,29 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-from riverrun.errors import RiverrunError
+from riverrun.errors import RiverrunError, SettingsError, UnavailableError
 from riverrun.runtime.worker import Worker
 
 _LOG = logging.getLogger("riverrun.process")
 EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_UNAVAILABLE = 69
+"""``EX_UNAVAILABLE``: a server or a program is away."""
 EXIT_DRAIN_EXCEEDED = 75
 """``EX_TEMPFAIL``: the process ended before it had drained; nothing is lost, the next start recovers."""
+
+
+def exit_code_of(error: RiverrunError) -> int:
+    """Return the exit code by which scripts tell what kind of error ended a process.
+
+    Examples
+    --------
+    >>> exit_code_of(SettingsError("RIVERRUN_BATCH_LIMIT is 'many'")), exit_code_of(UnavailableError("no Kafka"))
+    (2, 69)
+    """
+    if isinstance(error, SettingsError):
+        return EXIT_USAGE
+    return EXIT_UNAVAILABLE if isinstance(error, UnavailableError) else EXIT_FAILED
 
 
 class WorkerThread:
@@ -30,14 +46,18 @@ class WorkerThread:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self.error: RiverrunError | None = None
+        self.exit_code = EXIT_FAILED  # until it ends well: a fault of ours must not pass for a clean end
         self.ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="riverrun-worker", daemon=True)
 
     def _run(self) -> None:
         try:
             self._worker.run()
+            self.exit_code = 0
         except RiverrunError as error:
+            _LOG.error("%s", error)
             self.error = error
+            self.exit_code = exit_code_of(error)
         finally:
             self.ended.set()
 
@@ -87,7 +107,4 @@ def run_until_stopped(worker: Worker, drain_limit_s: float, watch: Callable[[flo
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-    if thread.error is not None:
-        _LOG.error("%s", thread.error)
-        return EXIT_FAILED
-    return 0
+    return thread.exit_code

@@ -11,7 +11,7 @@ from riverrun.embedded import open_cluster
 from riverrun.errors import RiverrunError
 from riverrun.launch.chains import cut_chains
 from riverrun.launch.connect import connect
-from riverrun.launch.process import EXIT_FAILED, run_until_stopped
+from riverrun.launch.process import EXIT_USAGE, exit_code_of, run_until_stopped
 from riverrun.pipeline import load
 from riverrun.runtime.settings import Settings
 from riverrun.runtime.stage import StageDefinition
@@ -19,7 +19,8 @@ from riverrun.runtime.worker import Worker
 
 __all__ = ["run_service", "run_stages"]
 
-_EXIT_USAGE = 2
+_PATIENCE_S = 15.0
+"""A broker that is just being started again may take so long; later on, any outage is waited out."""
 
 
 def run_stages(
@@ -52,7 +53,7 @@ def run_stages(
     """
     pipeline = load(file)
     with open_cluster(settings.data_folder) as cluster:
-        deployment = connect(pipeline, cluster.addresses, settings)
+        deployment = connect(pipeline, cluster.addresses, settings, patience_s=_PATIENCE_S)
         chains = cut_chains(stages, deployment.topology.partitions, chained=chained)
         worker = Worker(deployment, chains)
         display = watch(worker) if watch is not None else None
@@ -64,9 +65,9 @@ def run_service(arguments: Sequence[str], stage: StageDefinition) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if len(arguments) != 1 or arguments[0].startswith("-"):
         sys.stderr.write(f"usage: python -m services.{stage.name} FILE\n")
-        return _EXIT_USAGE
+        return EXIT_USAGE
     try:
         return run_stages(Path(arguments[0]), [stage], Settings.from_environment())
     except RiverrunError as error:
         sys.stderr.write(f"{error}\n")
-        return EXIT_FAILED
+        return exit_code_of(error)

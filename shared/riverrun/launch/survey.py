@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 
 from riverrun.records.items import ModelAlias, ModelVersion, Progress
-from riverrun.records.topics import Kind
+from riverrun.records.topics import SINGLE_PARTITION, Kind
 from riverrun.runtime.deployment import Deployment
 from riverrun.runtime.history import History
 
@@ -13,6 +13,9 @@ __all__ = ["StageStatus", "Survey", "survey"]
 
 _STAGES = ("ingest", "features", "score", "labels", "learn")
 _EVERYTHING = 1 << 40
+
+Written = dict[tuple[str, int], int]
+"""How many records each writer (by its partition) has committed to each topic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +73,12 @@ def survey(deployment: Deployment) -> Survey:
     """
     found = Survey(deployment.pipeline.name)
     topology = deployment.topology
+    latest: list[Progress] = []
     for partition in range(topology.partitions):
         history = History(deployment.log, deployment.wire, topology.names[Kind.PROGRESS], partition, _STAGES)
-        latest = {stage: history.latest(stage) for stage in _STAGES}
-        for stage, progress in latest.items():
-            if progress is not None:
-                found.stages.append(_status(deployment, stage, progress, latest))
+        latest += [progress for stage in _STAGES if (progress := history.latest(stage)) is not None]
+    written = {(topic, each.partition): count for each in latest for topic, count in each.outputs.items()}
+    found.stages.extend(_status(deployment, progress, written) for progress in latest)
     for record in deployment.log.tail(topology.names[Kind.MODELS], 0, _EVERYTHING):
         item = deployment.wire.item(record)
         if isinstance(item, ModelVersion):
@@ -85,28 +88,29 @@ def survey(deployment: Deployment) -> Survey:
     return found
 
 
-def _status(deployment: Deployment, stage: str, progress: Progress, latest: dict[str, Progress | None]) -> StageStatus:
+def _status(deployment: Deployment, progress: Progress, written: Written) -> StageStatus:
     return StageStatus(
-        stage=stage,
+        stage=progress.stage,
         partition=progress.partition,
         folded=sum(place.next for place in progress.inputs),
-        lag=_lag(deployment, progress, latest),
+        lag=_lag(deployment, progress, written),
         watermark=progress.watermark,
         latency_ms={name: round(value, 1) for name, value in progress.latency_ms.items()},
         counters=progress.counters,
     )
 
 
-def _lag(deployment: Deployment, progress: Progress, latest: dict[str, Progress | None]) -> int:
-    written: dict[str, int] = {}
-    for other in latest.values():
-        if other is not None:
-            written.update(other.outputs)
-    lag = 0
-    for place in progress.inputs:
-        if not deployment.topology.owns(place.topic):
-            end = deployment.log.high_watermark(place.topic, place.partition)
-        else:
-            end = written.get(place.topic, place.next)
-        lag += max(0, end - place.next)
+def _lag(deployment: Deployment, progress: Progress, written: Written) -> int:
+    topology = deployment.topology
+    folded = {(place.topic, place.writer): place.next for place in progress.inputs if topology.owns(place.topic)}
+    topics = {topic for topic, _ in folded}
+    lag = sum(
+        max(0, deployment.log.high_watermark(place.topic, place.partition) - place.next)
+        for place in progress.inputs
+        if not topology.owns(place.topic)
+    )
+    for (topic, writer), count in written.items():
+        # A topic with one partition for the whole pipeline is read with all its writers, others with one's own.
+        if topic in topics and (writer == progress.partition or topology.kind(topic) in SINGLE_PARTITION):
+            lag += max(0, count - folded.get((topic, writer), 0))
     return lag

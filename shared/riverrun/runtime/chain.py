@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from riverrun.records.items import Progress
+from riverrun.records.items import Item, Progress
 from riverrun.records.topics import Kind
 from riverrun.runtime.deployment import Deployment
-from riverrun.runtime.history import History, written
+from riverrun.runtime.failpoints import Failpoint
+from riverrun.runtime.history import History, left_over, written
 from riverrun.runtime.link import Link
 from riverrun.runtime.replay import Replay
 from riverrun.runtime.runner import StageRunner
@@ -24,8 +25,9 @@ class Chain:
     links
         The output topics, by name.
     behind
-        Index of the last stage that has not folded all of its chained input yet (it ran apart before, or a
-        transaction was torn), or -1: such a stage must catch up by itself before the chain can run.
+        Index of the first stage that has not folded all of its chained input yet (it ran apart before, or a
+        transaction was torn), or -1: it and those after it must catch up by themselves before the chain can run.
+        The first, not the last: a stage may only fold what those before it have folded.
     """
 
     def __init__(self, definitions: Sequence[StageDefinition], deployment: Deployment, partition: int) -> None:
@@ -89,18 +91,31 @@ class Chain:
             for place in progress.inputs:
                 runner.positions[cursor(place.topic, place.partition, place.writer)] = place.next
                 runner.hints[place.topic, place.partition] = place.hint
-        target = self._state_target(definition, runner, progress)
-        self._load(stage, target)
+        replays = definition.replays(self._deployment.pipeline)
+        runner.replayed = tuple(link for link in runner.links if link.topic in replays)
+        left = self._take_over(runner) if stage.adopt is not None else []
+        self._load(stage, runner.reflected())
         if progress is not None:
             stage.core.resume(progress.counters, progress.watermark)
+        for item in left:
+            if stage.adopt is not None:
+                stage.adopt(item)
         return runner
 
-    def _state_target(self, definition: StageDefinition, runner: StageRunner, progress: Progress | None) -> Positions:
-        replays = definition.replays(self._deployment.pipeline)
-        if set(replays) == set(definition.inputs(self._deployment.pipeline)):
-            return dict(runner.positions)
-        outputs = progress.outputs if progress is not None else {}
-        return {cursor(topic, self._place(topic), self._partition): outputs.get(topic, 0) for topic in replays}
+    def _take_over(self, runner: StageRunner) -> list[Item]:
+        """Count what a torn transaction left as written, and return it.
+
+        It cannot be made again: by now records may have arrived that would be folded first.
+        """
+        deployment = self._deployment
+        items: list[Item] = []
+        for link in runner.links:
+            if link.durable > link.next_seq:
+                place = link.topic, link.partition
+                items += left_over(deployment.log, deployment.wire, place, link.writer_number, link.next_seq)
+                link.next_seq = link.durable
+        runner.left = {item.source for item in items}
+        return items
 
     def _load(self, stage: Stage, target: Positions) -> None:
         for state in stage.states:
@@ -109,6 +124,7 @@ class Chain:
                 # State ahead of its commit can only stem from another log: it is not a cache of this one.
                 state.reset()
                 start = None
+            self._deployment.reach(Failpoint.IN_RESTORE)
             Replay(self._deployment, stage.core, start or {}, target).run()
 
     def _connect(self, tails: Mapping[str, int]) -> None:
@@ -120,7 +136,7 @@ class Chain:
                     continue
                 name = cursor(topic, self._place(topic), self._partition)
                 position = runner.positions.pop(name, 0)
-                if position < max(link.next_seq, tails[topic]):
+                if position < max(link.next_seq, tails[topic]) and self.behind < 0:
                     self.behind = index
                 runner.chain(name, link, position)
 

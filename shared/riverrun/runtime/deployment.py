@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from riverrun.pipeline import Pipeline
 from riverrun.records.ids import SchemaIds
-from riverrun.runtime.ports import Log, PartialStore
+from riverrun.runtime.failpoints import Reach, nowhere
+from riverrun.runtime.ports import KeyValueStore, Log, PartialStore
 from riverrun.runtime.settings import Settings
 from riverrun.runtime.stage import StageContext
 from riverrun.runtime.topology import Topology
@@ -34,7 +36,9 @@ class Clocks:
 class Deployment:
     """One pipeline on one log.
 
-    ``heartbeat`` is called during long recoveries, so that group membership does not run out.
+    ``partials`` makes a client of the store of feature partials; ``stores`` opens the local store that is kept in a
+    folder. ``heartbeat`` is called during long recoveries, so that group membership does not run out; ``reach`` at
+    every failpoint.
     """
 
     pipeline: Pipeline
@@ -43,9 +47,11 @@ class Deployment:
     wire: Wire
     settings: Settings
     partials: Callable[[], PartialStore]
+    stores: Callable[[Path], KeyValueStore]
     topology: Topology
     clocks: Clocks = field(default_factory=Clocks)
     heartbeat: Callable[[], None] = _nothing
+    reach: Reach = nowhere
 
     def context(self, partition: int, chained: frozenset[str]) -> StageContext:
         """Return what the stages of one partition are built from."""
@@ -57,6 +63,7 @@ class Deployment:
             ids=self.ids,
             settings=self.settings,
             partials=self.partials,
+            stores=self.stores,
             chained=chained,
         )
 

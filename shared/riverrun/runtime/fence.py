@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from riverrun.records.items import Progress
 from riverrun.records.topics import Kind
 from riverrun.runtime.deployment import Deployment
-from riverrun.runtime.history import History
+from riverrun.runtime.history import CLAIM, History
 from riverrun.runtime.ports import Writer
 from riverrun.runtime.stage import StageDefinition
 
@@ -15,28 +16,64 @@ def fence(deployment: Deployment, definitions: Sequence[StageDefinition], partit
     """Open the chain's writer, and fence all ids under which its stages may still be written.
 
     These are the ids of the chain's stages on their own, and the id that each stage's last commit record names:
-    it may have been part of another chain then. Tails may be read only after this returns.
+    it may have been part of another chain then. Such a chain may have been opened and have committed nothing so far;
+    so whoever opens one commits *claims* first: records that name the stages and its own id. If another claim or
+    commit came in between, its id is fenced too, and the claim made again: of two chains that share a stage, each
+    sees the other's claim unless it came later, and then the other sees its own.
+
+    Tails may be read only after this returns.
 
     Returns
     -------
     Writer
         Opened, with the transactional id of the chain's first stage.
     """
-    own = deployment.transactional_id(definitions[0].name, partition)
-    writer = deployment.log.writer(own)
-    writer.open()
-    fenced = {own}
-    names = [definition.name for definition in definitions]
-    pending = {deployment.transactional_id(name, partition) for name in names} - fenced
-    topic = deployment.topology.names[Kind.PROGRESS]
-    while True:
+    return _Fence(deployment, definitions, partition).build()
+
+
+class _Fence:
+    def __init__(self, deployment: Deployment, definitions: Sequence[StageDefinition], partition: int) -> None:
+        self._deployment = deployment
+        self._partition = partition
+        self._names = [definition.name for definition in definitions]
+        self._own = deployment.transactional_id(self._names[0], partition)
+        self._fenced: set[str] = {""}
+
+    def build(self) -> Writer:
+        writer = self._open(self._own)
+        self._exclude({self._deployment.transactional_id(name, self._partition) for name in self._names})
+        while True:
+            history = self._history()
+            if self._exclude(history.holders()):
+                continue
+            self._claim(writer)
+            if not self._exclude(self._history().holders(since=history.end)):
+                return writer
+
+    def _open(self, transactional_id: str) -> Writer:
+        writer = self._deployment.log.writer(transactional_id)
+        writer.open()
+        self._fenced.add(transactional_id)
+        return writer
+
+    def _exclude(self, transactional_ids: set[str]) -> bool:
+        """Fence these ids; return whether any was not fenced yet."""
+        pending = transactional_ids - self._fenced
         for transactional_id in sorted(pending):
-            other = deployment.log.writer(transactional_id)
-            other.open()
-            other.close()
-        fenced |= pending
-        history = History(deployment.log, deployment.wire, topic, partition, names)
-        latest = [history.latest(name) for name in names]
-        pending = {progress.transactional_id for progress in latest if progress is not None} - fenced - {""}
-        if not pending:
-            return writer
+            self._open(transactional_id).close()
+        return bool(pending)
+
+    def _history(self) -> History:
+        deployment = self._deployment
+        topic = deployment.topology.names[Kind.PROGRESS]
+        return History(deployment.log, deployment.wire, topic, self._partition, self._names)
+
+    def _claim(self, writer: Writer) -> None:
+        deployment = self._deployment
+        topic = deployment.topology.names[Kind.PROGRESS]
+        writer.begin()
+        for name in self._names:
+            claim = Progress(CLAIM + name, self._partition, (), {}, {}, 0, {}, self._own)
+            key, value = deployment.wire.encode_progress(claim)
+            writer.send(topic, self._partition, key, value, ())
+        writer.commit({}, deployment.group(self._names[0]))

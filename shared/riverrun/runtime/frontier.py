@@ -51,6 +51,11 @@ class UpstreamFrontier:
             self._complete = max(self._complete, proofs.popleft()[0])
         return 2 * self._complete
 
+    @property
+    def settled(self) -> bool:
+        """Whether it says all that can be said now: a record waits, or every commit record was read."""
+        return bool(self._source.buffer) or self._reader.at_end
+
     def offer(self, progress: Progress) -> None:
         """Take in a commit record; those of other stages are passed over."""
         for index, hop in enumerate(self._hops):

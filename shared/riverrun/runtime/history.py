@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from riverrun.records.items import Progress
-from riverrun.runtime.ports import Log
+from riverrun.records.items import Item, Progress
+from riverrun.runtime.ports import Log, Record
 from riverrun.runtime.wire import Wire
+
+CLAIM = "claim/"
+"""With a stage's name behind it, what a record is called that says who works on the stage, and nothing else."""
 
 _DEPTHS = (64, 4_096, 1 << 40)
 
@@ -22,24 +25,60 @@ class History:
         The progress topic's partition. It must be read after the writers concerned were fenced.
     stages
         Names of the stages of interest.
+
+    Attributes
+    ----------
+    end
+        The offset after the last commit record, of whatever stage.
     """
 
     def __init__(self, log: Log, wire: Wire, topic: str, partition: int, stages: Iterable[str]) -> None:
-        wanted = frozenset(stages)
-        for depth in _DEPTHS:
-            self._records: dict[str, list[Progress]] = {stage: [] for stage in wanted}
-            tail = log.tail(topic, partition, depth)
-            for record in reversed(tail):
-                progress = wire.progress(record)
-                if progress.stage in wanted:
-                    self._records[progress.stage].append(progress)
-            if len(tail) < depth or all(self._records.values()):
-                return
+        self._log = log
+        self._wire = wire
+        self._place = topic, partition
+        self._wanted = frozenset(stages)
+        self._depth = -1
+        self._whole = False
+        self.end = 0
+        self._records: dict[str, list[Progress]] = {}
+        # Offset, stage and transactional id of every commit record and claim, newest first.
+        self._holders: list[tuple[int, str, str]] = []
+        while not self._whole and not (self._records and all(self._records.values())):
+            self._deepen()
+
+    def _deepen(self) -> None:
+        """Read farther back."""
+        self._depth += 1
+        depth = _DEPTHS[self._depth]
+        tail = self._log.tail(*self._place, depth)
+        self._whole = len(tail) < depth
+        self.end = tail[-1].offset + 1 if tail else 0
+        self._records = {stage: [] for stage in self._wanted}
+        self._holders = []
+        for record in reversed(tail):
+            progress = self._wire.progress(record)
+            stage = progress.stage.removeprefix(CLAIM)
+            if stage in self._wanted:
+                self._holders.append((record.offset, stage, progress.transactional_id))
+                if stage == progress.stage:
+                    self._records[stage].append(progress)
 
     def latest(self, stage: str) -> Progress | None:
         """Return the stage's last commit record, borne out or not."""
         records = self._records[stage]
         return records[0] if records else None
+
+    def holders(self, since: int | None = None) -> set[str]:
+        """Return the transactional id under which each stage was last claimed or committed.
+
+        Or all ids that did so at or after the offset ``since``.
+        """
+        if since is not None:
+            return {holder for offset, _, holder in self._holders if offset >= since}
+        latest: dict[str, str] = {}
+        for _, stage, holder in self._holders:
+            latest.setdefault(stage, holder)
+        return set(latest.values())
 
     def consistent(self, stage: str, tails: Mapping[str, int]) -> Progress | None:
         """Return the newest commit record whose outputs are all in their topics.
@@ -54,20 +93,43 @@ class History:
         tails
             Position after the last record of each output topic.
         """
-        for progress in self._records[stage]:
-            if all(count <= tails.get(topic, 0) for topic, count in progress.outputs.items()):
-                return progress
-        return None
+        while True:
+            for progress in self._records[stage]:
+                if all(count <= tails.get(topic, 0) for topic, count in progress.outputs.items()):
+                    return progress
+            if self._whole:
+                return None
+            self._deepen()
 
 
 def written(log: Log, wire: Wire, topic: str, partition: int, writer: int) -> int:
     """Return the position after a writer's last record in a topic's partition: its tail."""
+    for record in _backwards(log, topic, partition):
+        number, seq = wire.position(record)
+        if number == writer:
+            return seq + 1
+    return 0
+
+
+def left_over(log: Log, wire: Wire, place: tuple[str, int], writer: int, first: int) -> list[Item]:
+    """Return a writer's items from position ``first`` on, oldest first: what a torn transaction left."""
+    topic, partition = place
+    items: list[Item] = []
+    for record in _backwards(log, topic, partition):
+        number, seq = wire.position(record)
+        if number == writer:
+            if seq < first:
+                break
+            items.append(wire.item(record))
+    return items[::-1]
+
+
+def _backwards(log: Log, topic: str, partition: int) -> Iterator[Record]:
+    """Iterate over the committed records of a partition, newest first, each once."""
+    passed = 0
     for depth in _DEPTHS:
         tail = log.tail(topic, partition, depth)
-        for record in reversed(tail):
-            number, seq = wire.position(record)
-            if number == writer:
-                return seq + 1
+        yield from tail[len(tail) - 1 - passed :: -1] if passed < len(tail) else ()
         if len(tail) < depth:
-            break
-    return 0
+            return
+        passed = len(tail)

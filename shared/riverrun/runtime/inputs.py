@@ -10,6 +10,7 @@ from riverrun.errors import RiverrunError
 from riverrun.runtime.ports import Reader, Record
 from riverrun.runtime.stage import Positions, cursor
 
+_WAIT = 0.05
 FOREVER = 1 << 62
 """An order beyond every record's."""
 
@@ -125,6 +126,17 @@ class ExternalInput:
         self._next[name] = position + 1
         self.buffer.append(Entry(order, item, name, position + 1, record.offset, record.timestamp))
         return 1
+
+    def take_through(self, offset: int) -> list[Entry]:
+        """Return all entries of a producers' topic up to an offset that is known to have been read before."""
+        taken: list[Entry] = []
+        name = cursor(self.topic, self.partition, -1)
+        while True:
+            while self.buffer and self.buffer[0].offset <= offset:
+                taken.append(self.buffer.popleft())
+            if self._next.get(name, 0) > offset:
+                return taken
+            self.fill(_WAIT)
 
     def expected(self, name: str) -> int:
         """Return the position of the next record to be read of a cursor."""

@@ -28,6 +28,7 @@ class Intake:
         self._frontiers: list[UpstreamFrontier] = []
         self._sides: list[tuple[SideInput, Reader]] = []
         self._offsets: dict[tuple[str, int], int] = {}
+        self._left = any(runner.left for runner in chain.runners)
         for runner in chain.runners:
             for topic in runner.definition.inputs(deployment.pipeline):
                 if topic not in chain.links:
@@ -126,8 +127,16 @@ class Intake:
         return self._merge.fill()
 
     def take(self, limit: int, now: float) -> list[Entry]:
-        """Return up to ``limit`` records in their certain order, and note the offsets reached."""
-        entries = self._merge.take(limit, now)
+        """Return up to ``limit`` records in their certain order, and note the offsets reached.
+
+        The first time, after a torn transaction, all those of which it has left outputs, however many: their outputs
+        count as written already, so one commit record must say that all of them are folded.
+        """
+        if self._left:
+            self._left = False
+            entries = [entry for source in self._inputs for entry in source.take_through(self._last_left(source))]
+        else:
+            entries = self._merge.take(limit, now)
         latest = {entry.cursor: entry.offset + 1 for entry in entries}
         for name, offset in latest.items():
             topic, partition, _ = split_cursor(name)
@@ -138,13 +147,18 @@ class Intake:
                 runner.hints[place] = self._offsets[place]
         return entries
 
+    def _last_left(self, source: ExternalInput) -> int:
+        place = source.topic, source.partition
+        left = [each for runner in self.consumers[source.topic] for each in runner.left]
+        return max((each.position for each in left if (each.topic, each.partition) == place), default=-1)
+
     def offsets(self) -> dict[tuple[str, int], int]:
         """Return the Kafka offset after the last record taken of each input."""
         return dict(self._offsets)
 
     def exhausted(self) -> bool:
-        """Tell whether every input has been read and taken to its present end."""
-        return all(source.reader.at_end and not source.buffer for source in self._inputs)
+        """Tell whether every input, and what is known of those to come, has been read to its present end."""
+        return all(source.reader.at_end for source in self._inputs) and all(each.settled for each in self._frontiers)
 
     def close(self) -> None:
         """Close all readers."""

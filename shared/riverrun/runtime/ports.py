@@ -242,6 +242,21 @@ class PartialStore(Protocol):
         """Advance the marker (never back). Return False if the marker was absent: the store has been wiped."""
         ...
 
-    def reset(self, partition: int, position: int) -> None:
-        """Create the marker after everything was rewritten."""
+    def begin(self, partition: int) -> None:
+        """Announce that everything will be written anew: until ``reset`` there is no marker."""
+        ...
+
+    def reset(self, partition: int, position: int) -> bool:
+        """Create the marker after everything was rewritten.
+
+        Return False, and create none, if another client has cleared the partition or begun there since this one's
+        ``begin``: what was written may be gone.
+        """
+        ...
+
+    def clear(self, partition: int, groups: Sequence[str]) -> None:
+        """Delete the partition's marker and all entries of these groups, at one stroke.
+
+        So whoever still counts on them, the successor of a member that was frozen here, finds out by its next ``mark``.
+        """
         ...

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import struct
+from typing import Final
+
 from riverrun.runtime.expiring import ExpiringMap
 from riverrun.runtime.keyed_state import KeyedState, bounded_key
 
 __all__ = ["SeenIds"]
 
+_WATERMARK: Final = struct.Struct(">q")
+
 
 class SeenIds:
     """Remembers ids for a horizon of event time.
 
-    An id of time *t* is forgotten once the watermark lies beyond *t* + horizon. Since that is a fold like any
-    other, the watermark must be told after every record in turn (it costs one comparison when nothing is
-    due): told once a batch, the answers would depend on where batches end.
+    An id that is added when the watermark (the greatest time added) is *w* is forgotten once the watermark lies
+    beyond *w* + horizon: an event that is late when it is accepted, perhaps since it was a dead letter before, is
+    remembered as long as any other. The watermark is part of the state, so that what is remembered depends on the
+    additions alone, however often the state was restored between.
 
     Parameters
     ----------
@@ -31,17 +37,24 @@ class SeenIds:
     >>> ids.add("e1", time=500)
     >>> ids.seen("e1", time=900), ids.seen("e1", time=1_501), ids.seen("e2", time=900)
     (True, False, False)
-    >>> ids.expire(watermark=1_501)
-    1
-    >>> ids.seen("e1", time=500)
-    False
+    >>> ids.add("late", time=100)
+    >>> ids.add("e3", time=1_500)
+    >>> ids.seen("e1", time=500), ids.seen("late", time=100)
+    (True, True)
+    >>> ids.add("e4", time=1_501)
+    >>> ids.seen("e1", time=500), ids.seen("late", time=100)
+    (False, False)
     """
 
-    __slots__ = ("_horizon", "_ids")
+    __slots__ = ("_horizon", "_ids", "_key", "_state", "_watermark")
 
     def __init__(self, state: KeyedState, *, horizon_ms: int, prefix: bytes = b"i") -> None:
         self._horizon = horizon_ms
+        self._state = state
+        self._key = prefix + b"w"
+        self._watermark = 0
         self._ids = ExpiringMap(state, prefix, horizon_ms=horizon_ms)
+        state.attach(self)
 
     def seen(self, event_id: str, time: int) -> bool:
         """Tell whether ``event_id`` is remembered and ``time`` (milliseconds) lies within its horizon."""
@@ -49,9 +62,16 @@ class SeenIds:
         return deadline is not None and time <= deadline
 
     def add(self, event_id: str, time: int) -> None:
-        """Remember ``event_id``, whose event time is ``time`` (milliseconds)."""
-        self._ids.put(bounded_key(event_id), b"", time + self._horizon)
+        """Remember ``event_id``, whose event time is ``time`` (milliseconds); forget those whose horizon has ended."""
+        watermark = self._watermark = max(self._watermark, time)
+        self._ids.put(bounded_key(event_id), b"", watermark + self._horizon)
+        self._ids.expire(watermark)
 
-    def expire(self, watermark: int) -> int:
-        """Forget the ids whose horizon ends before ``watermark`` (milliseconds); return how many."""
-        return len(self._ids.expire(watermark))
+    def save(self) -> None:
+        """Put the watermark into the state."""
+        self._state.put(self._key, _WATERMARK.pack(self._watermark))
+
+    def rebuild(self) -> None:
+        """Take over the state's watermark, or start from nothing."""
+        stored = self._state.get(self._key)
+        self._watermark = 0 if stored is None else _WATERMARK.unpack(stored)[0]

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 from riverrun.pipeline import Pipeline
 from riverrun.records.codecs import Codecs
 from riverrun.records.ids import SchemaIds
+from riverrun.records.items import Item
 from riverrun.runtime.core import Core, TrailingState
-from riverrun.runtime.ports import PartialStore, Record
+from riverrun.runtime.ports import KeyValueStore, PartialStore, Record
 from riverrun.runtime.settings import Settings
 
 LIVE_MODELS = "live models"
@@ -52,6 +53,9 @@ class Stage:
     decode: Callable[[Record], Any] | None = None
     """Turns a producer's record into what ``core.step`` takes; only for a stage that reads producers' topics."""
     side: SideInput | None = None
+    adopt: Callable[[Item], None] | None = None
+    """Takes in, after its state was restored, an output that a torn transaction left in the log before it was counted;
+    only for a stage that reads producers' topics, whose order of folding the log does not tell beforehand."""
 
 
 @dataclass(slots=True)
@@ -65,6 +69,7 @@ class StageContext:
     ids: SchemaIds
     settings: Settings
     partials: Callable[[], PartialStore]
+    stores: Callable[[Path], KeyValueStore]
     chained: frozenset[str]
     shared: dict[str, object] = field(default_factory=dict)
     """Objects that chained stages hand to one another (the live models); stages are built from last to first."""
@@ -72,6 +77,10 @@ class StageContext:
     def state_folder(self, stage: str) -> Path:
         """Return the local folder for this stage's state of this partition."""
         return self.settings.state_folder / self.pipeline.name / stage / str(self.partition)
+
+    def open_store(self, stage: str) -> KeyValueStore:
+        """Open the local store of this stage's state of this partition; whoever asked closes it."""
+        return self.stores(self.state_folder(stage))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from riverrun.records.topics import Kind
 from riverrun.runtime.batching import BatchSize
 from riverrun.runtime.chain import Chain
 from riverrun.runtime.deployment import Deployment
+from riverrun.runtime.failpoints import Failpoint
 from riverrun.runtime.fence import fence
 from riverrun.runtime.inputs import Entry
 from riverrun.runtime.intake import Intake
@@ -18,6 +19,9 @@ from riverrun.runtime.latency import Latency
 from riverrun.runtime.ports import Writer
 from riverrun.runtime.runner import StageRunner
 from riverrun.runtime.stage import Positions, StageDefinition, split_cursor
+
+_IDLE_FLUSHES = 10
+"""State intervals after which state is written though nothing was folded: a store may have been wiped meanwhile."""
 
 
 class Task:
@@ -48,6 +52,7 @@ class Task:
         self._flush_wait = deployment.settings.state_interval_ms / 1000
         self._offsets_at = 0.0
         self._unflushed = False
+        self._in_transaction = False
 
     @property
     def _head(self) -> str:
@@ -68,14 +73,14 @@ class Task:
                 break
             self.close()
             self._catch_up(chain)
+        self._deployment.reach(Failpoint.AFTER_RESTORE)
         self._start(chain, self._writer)
 
     def _catch_up(self, chain: Chain) -> None:
         suffix = Task(self._definitions[chain.behind :], self._deployment, self.partition)
         try:
             suffix.open()
-            while not suffix.exhausted():
-                suffix.run_once()
+            while suffix.run_once() or not suffix.exhausted():
                 self._deployment.heartbeat()
             suffix.drain()
         finally:
@@ -90,7 +95,11 @@ class Task:
         self._flush_at = deployment.clocks.monotonic() + self._flush_wait
 
     def exhausted(self) -> bool:
-        """Tell whether every input has been folded to its present end."""
+        """Tell whether every input has been read to its present end.
+
+        If then nothing is left to be folded, nothing will be until more comes: what was read and may not be folded
+        yet waits for the stages before this one.
+        """
         return self._intake is not None and self._intake.exhausted()
 
     def run_once(self) -> bool:
@@ -111,11 +120,12 @@ class Task:
         if entries or self._deferred:
             self._transact(self._chain, self._intake, self._writer, entries)
             self._size.took(len(entries), self._deployment.clocks.monotonic() - now)
-        if self._unflushed and now >= self._flush_at:
+        if now >= (self._flush_at if self._unflushed else self._flush_at + _IDLE_FLUSHES * self._flush_wait):
             self._flush(self._chain)
         return bool(entries)
 
     def _transact(self, chain: Chain, intake: Intake, writer: Writer, entries: list[Entry]) -> None:
+        self._in_transaction = True
         writer.begin()
         deferred, self._deferred = self._deferred, []
         for runner, item in deferred:
@@ -128,8 +138,11 @@ class Task:
             progress = runner.progress(self.partition, self.transactional_id, latency)
             key, value = self._deployment.wire.encode_progress(progress)
             writer.send(progress_topic, self.partition, key, value, ())
+        self._deployment.reach(Failpoint.BEFORE_COMMIT)
         writer.commit(self._group_offsets(intake), self._deployment.group(self._head))
+        self._deployment.reach(Failpoint.AFTER_COMMIT)
         self._committed(chain, writer, entries)
+        self._in_transaction = False
 
     def _prefetch(self, intake: Intake, entries: list[Entry]) -> None:
         if self._deployment.topology.partitions == 1:
@@ -154,7 +167,8 @@ class Task:
     def _accepting(self, name: str) -> tuple[tuple[Positions, Callable[[Any], None]], ...]:
         if self._intake is None:
             return ()
-        return tuple((runner.positions, runner.accept) for runner in self._intake.consumers[split_cursor(name)[0]])
+        runners = self._intake.consumers[split_cursor(name)[0]]
+        return tuple((runner.positions, runner.accept_new if runner.left else runner.accept) for runner in runners)
 
     def _group_offsets(self, intake: Intake) -> dict[tuple[str, int], int]:
         now = self._deployment.clocks.monotonic()
@@ -178,29 +192,38 @@ class Task:
 
     def _flush(self, chain: Chain) -> None:
         now = self._deployment.clocks.monotonic()
-        try:
-            for runner in chain.runners:
-                reached = runner.reached()
-                for state in runner.stage.states:
-                    self._deferred.extend((runner, item) for item in state.flush(reached))
-        except UnavailableError as error:
-            # State may trail for as long as it must; the log has everything.
-            self.trouble = str(error)
+        self.trouble = ""
+        point = Failpoint.BEFORE_STATE
+        for runner in chain.runners:
+            reflected = runner.reflected()
+            for state in runner.stage.states:
+                self._deployment.reach(point)
+                point = Failpoint.BETWEEN_STATES
+                try:
+                    self._deferred.extend((runner, item) for item in state.flush(reflected))
+                except UnavailableError as error:
+                    # State may trail for as long as it must, each by itself; the log has everything.
+                    self.trouble = str(error)
+        if self._deferred:
+            self._deployment.reach(Failpoint.BEFORE_POINTER)
+        if self.trouble:
             self._flush_at = now + max(self._flush_wait, self._deployment.settings.backoff_first_ms / 1000)
             return
-        self.trouble = ""
         self._unflushed = bool(self._deferred)
         self._flush_at = now + self._flush_wait
 
     def drain(self) -> None:
-        """Write all trailing state, and pointers to it, before a planned stop."""
-        if self._chain is None or self._intake is None or self._writer is None:
+        """Write all trailing state, and pointers to it, before a planned stop.
+
+        Nothing is written if a transaction has failed: what is in memory goes beyond what was committed then.
+        """
+        if self._chain is None or self._intake is None or self._writer is None or self._in_transaction:
             return
         self._flush(self._chain)
         if self._deferred:
             self._transact(self._chain, self._intake, self._writer, [])
         for runner in self._chain.runners:
-            reached = runner.reached()
+            reached = runner.reflected()
             for state in runner.stage.states:
                 try:
                     state.checkpoint(reached)

@@ -25,6 +25,7 @@ class Unit:
 
     definitions: tuple[StageDefinition, ...]
     membership: Membership
+    rejoin: Backoff
     tasks: dict[int, Task] = field(default_factory=dict)
     waits: dict[int, Backoff] = field(default_factory=dict)
 
@@ -38,6 +39,7 @@ class Worker:
     """Runs chains until it is stopped.
 
     One thread runs all tasks in turn (the interpreter runs one at a time anyway), so nothing in a task is locked.
+    ``run`` is ``join``, ``round`` again and again, and ``leave``; a simulation calls these itself.
 
     Parameters
     ----------
@@ -68,45 +70,81 @@ class Worker:
             What no retry can mend (records missing from the log, contradictory topics).
         """
         wait = Backoff.of(self._deployment.settings)
-        while not self._stopping.is_set() and not self._units:
+        while not self._stopping.is_set() and len(self._units) < len(self._chains):
             try:
-                self._join()
+                self.join()
             except UnavailableError as error:
                 self._report("starting", error)
                 self._stopping.wait(wait.next())
         idle = _IDLE_FIRST
         try:
             while not self._stopping.is_set():
-                if self._round():
+                if self.round():
                     idle = _IDLE_FIRST
                 else:
                     self._stopping.wait(idle)
                     idle = min(idle * 1.5, _IDLE_MOST)
         finally:
-            self._leave()
+            self.leave()
 
-    def _join(self) -> None:
+    def join(self) -> None:
+        """Join the groups of all chains.
+
+        Raises
+        ------
+        UnavailableError
+            If the log is away: call it again.
+        """
         deployment = self._deployment
         deployment.ensure_topics()
-        for chain in self._chains:
-            head = chain[0]
-            topic = head.inputs(deployment.pipeline)[0]
-            self._units.append(Unit(chain, deployment.log.membership(deployment.group(head.name), topic)))
+        # After a failure the groups that were joined are kept: only the rest is still to be joined.
+        for chain in self._chains[len(self._units) :]:
+            self._units.append(Unit(chain, self._membership(chain), Backoff.of(deployment.settings)))
+
+    def _membership(self, chain: Sequence[StageDefinition]) -> Membership:
+        deployment, head = self._deployment, chain[0]
+        return deployment.log.membership(deployment.group(head.name), head.inputs(deployment.pipeline)[0])
 
     def heartbeat(self) -> None:
         """Serve group membership during a long recovery; what changes is seen in the next round."""
         for unit in self._units:
             unit.membership.poll()
 
-    def _round(self) -> bool:
+    def round(self) -> bool:
+        """Let every task that this member has now fold one batch; return whether any did.
+
+        Raises
+        ------
+        RiverrunError
+            What no retry can mend.
+        """
         busy = False
         for unit in self._units:
-            owned = unit.membership.poll()
+            try:
+                owned = unit.membership.poll()
+            except UnavailableError as error:
+                self._report(unit.name, error)
+                self._rejoin(unit)
+                continue
             for partition in [number for number in unit.tasks if number not in owned]:
                 self._release(unit, partition)
             for partition in sorted(owned):
                 busy |= self._work(unit, partition)
         return busy
+
+    def _rejoin(self, unit: Unit) -> None:
+        """Come back as a new member; whether what was owned still is, nobody can tell, so it is let go of."""
+        now = self._deployment.clocks.monotonic()
+        if now < unit.rejoin.until:
+            return
+        unit.rejoin.until = now + unit.rejoin.next()
+        for partition in list(unit.tasks):
+            unit.tasks.pop(partition).close()
+        unit.membership.close()
+        try:
+            unit.membership = self._membership(unit.definitions)
+        except UnavailableError as error:
+            self._report(unit.name, error)
 
     def _work(self, unit: Unit, partition: int) -> bool:
         now = self._deployment.clocks.monotonic()
@@ -151,7 +189,8 @@ class Worker:
         self.trouble = f"{where}: {error}"
         _LOG.warning("%s: %s", where, error)
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Drain and release all tasks, then leave the groups."""
         for unit in self._units:
             for partition in list(unit.tasks):
                 self._release(unit, partition)

@@ -57,6 +57,11 @@ class MemoryKeyValueStore:
         self._check_open()
         self._pairs.clear()
 
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called."""
+        return self._closed
+
     def close(self) -> None:
         """Refuse every later call. The pairs stay: ``copy`` opens them again."""
         self._closed = True

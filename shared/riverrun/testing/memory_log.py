@@ -152,6 +152,11 @@ class MemoryLog:
         """Make the next ``times`` operations of a kind fail."""
         self._failures[failure] += times
 
+    def heal(self) -> None:
+        """Forget the failures and delays that are still to come; copies held already stay held."""
+        self._failures.clear()
+        self._holds.clear()
+
     def hold_commit(self, *, noticed: bool = True) -> None:
         """Delay a copy of the next commit, whose retry succeeds, until ``release_commits``.
 

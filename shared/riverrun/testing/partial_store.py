@@ -7,11 +7,27 @@ from collections.abc import Iterator, Sequence
 from riverrun.errors import UnavailableError
 from riverrun.runtime.ports import PartialEntry
 
-__all__ = ["MemoryPartialStore"]
+__all__ = ["MemoryPartialStore", "Shelf"]
+
+
+class Shelf:
+    """What all clients share: entries by partition and group, the partitions' markers, and who writes one anew."""
+
+    __slots__ = ("entries", "markers", "rewriting")
+
+    def __init__(self) -> None:
+        self.entries: dict[tuple[int, str], dict[str, PartialEntry]] = {}
+        self.markers: dict[int, int] = {}
+        self.rewriting: dict[int, object] = {}
 
 
 class MemoryPartialStore:
     """A ``PartialStore`` that puts if newer and can be wiped or made unavailable.
+
+    Parameters
+    ----------
+    shelf : Shelf, optional
+        What is stored already; an empty one by default.
 
     Attributes
     ----------
@@ -33,12 +49,18 @@ class MemoryPartialStore:
     [[PartialEntry(entity='JFK', position=7, value=b'new'), None]]
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shelf: Shelf | None = None) -> None:
         self.reads = 0
         self.available = True
         self.fail_after: int | None = None
-        self._entries: dict[tuple[int, str], dict[str, PartialEntry]] = {}
-        self._markers: dict[int, int] = {}
+        self.shelf = Shelf() if shelf is None else shelf
+        # A marker that falls behind where this client has seen it tells that the store lost writes.
+        self._marked: dict[int, int] = {}
+        self._tokens: dict[int, object] = {}
+
+    def client(self) -> MemoryPartialStore:
+        """Return another client of the same store, as another process would have."""
+        return MemoryPartialStore(self.shelf)
 
     def _check(self, *, writes: bool = False) -> None:
         if writes and self.fail_after is not None:
@@ -51,7 +73,7 @@ class MemoryPartialStore:
     def put(self, partition: int, group: str, entries: Sequence[PartialEntry]) -> int:
         """Write the entries that are newer than what is stored; return how many were."""
         self._check(writes=True)
-        held = self._entries.setdefault((partition, group), {})
+        held = self.shelf.entries.setdefault((partition, group), {})
         written = 0
         for entry in entries:
             stored = held.get(entry.entity)
@@ -63,7 +85,7 @@ class MemoryPartialStore:
     def delete(self, partition: int, group: str, entries: Sequence[tuple[str, int]]) -> None:
         """Delete entities whose stored position is not newer than the given one."""
         self._check(writes=True)
-        held = self._entries.get((partition, group), {})
+        held = self.shelf.entries.get((partition, group), {})
         for name, position in entries:
             if name in held and held[name].position <= position:
                 del held[name]
@@ -71,33 +93,64 @@ class MemoryPartialStore:
     def scan(self, partition: int, group: str) -> Iterator[PartialEntry]:
         """Iterate over all entries of a partition's group, as they are at this moment."""
         self._check()
-        return iter(list(self._entries.get((partition, group), {}).values()))
+        return iter(list(self.shelf.entries.get((partition, group), {}).values()))
 
     def read(self, group: str, entities: Sequence[str], partitions: Sequence[int]) -> list[list[PartialEntry | None]]:
         """Return, for each entity, its entry in each of the partitions."""
         self._check()
         self.reads += 1
-        return [[self._entries.get((place, group), {}).get(name) for place in partitions] for name in entities]
+        return [[self.shelf.entries.get((place, group), {}).get(name) for place in partitions] for name in entities]
 
     def marker(self, partition: int) -> int | None:
         """Return the position that the partition's state is complete to, or None when it was wiped."""
         self._check()
-        return self._markers.get(partition)
+        marker = self.shelf.markers.get(partition)
+        if marker is None:
+            self._marked.pop(partition, None)
+        else:
+            self._marked[partition] = marker
+        return marker
 
     def mark(self, partition: int, position: int) -> bool:
-        """Advance the marker (never back). Return False if it was absent."""
+        """Advance the marker (never back). Return False if it was absent, or behind where this client had seen it."""
         self._check(writes=True)
-        if partition not in self._markers:
+        known = self._marked.get(partition, 0)
+        marker = self.shelf.markers.get(partition)
+        if marker is None or marker < known:
             return False
-        self._markers[partition] = max(self._markers[partition], position)
+        self.shelf.markers[partition] = max(marker, position)
+        self._marked[partition] = max(known, position)
         return True
 
-    def reset(self, partition: int, position: int) -> None:
-        """Create the marker after everything was rewritten."""
+    def begin(self, partition: int) -> None:
+        """Announce that everything will be written anew; delete the marker."""
         self._check(writes=True)
-        self._markers[partition] = position
+        self.shelf.rewriting[partition] = self._tokens[partition] = object()
+        self.shelf.markers.pop(partition, None)
+        self._marked.pop(partition, None)
+
+    def reset(self, partition: int, position: int) -> bool:
+        """Create the marker after everything was rewritten; False if others have cleared or begun since ``begin``."""
+        self._check(writes=True)
+        token = self._tokens.pop(partition, None)
+        if token is not None and self.shelf.rewriting.get(partition) is not token:
+            return False
+        self.shelf.rewriting.pop(partition, None)
+        self.shelf.markers[partition] = position
+        self._marked[partition] = position
+        return True
+
+    def clear(self, partition: int, groups: Sequence[str]) -> None:
+        """Delete the marker and all entries of these groups."""
+        self._check(writes=True)
+        self.shelf.markers.pop(partition, None)
+        self.shelf.rewriting.pop(partition, None)
+        self._marked.pop(partition, None)
+        for group in groups:
+            self.shelf.entries.pop((partition, group), None)
 
     def wipe(self) -> None:
         """Lose everything, as Redis does when it restarts without its files."""
-        self._entries.clear()
-        self._markers.clear()
+        self.shelf.entries.clear()
+        self.shelf.markers.clear()
+        self.shelf.rewriting.clear()

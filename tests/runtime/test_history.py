@@ -1,0 +1,72 @@
+"""Commit records: which of them hold, however far back that is."""
+
+from __future__ import annotations
+
+import pytest
+
+from riverrun.records.items import Progress
+from riverrun.records.topics import Kind
+from riverrun.runtime.history import CLAIM, History, left_over, written
+from tests.runtime.worlds import MemoryWorld, messages
+
+
+@pytest.fixture
+def topic(memory: MemoryWorld) -> str:
+    """The topic of commit records."""
+    return memory.small.topology.names[Kind.PROGRESS]
+
+
+def _commit(memory: MemoryWorld, stage: str, outputs: int, holder: str = "") -> None:
+    progress = Progress(stage, 0, (), {"out": outputs}, {}, 0, {}, holder)
+    key, value = memory.small.wire.encode_progress(progress)
+    memory.memory.append(memory.small.topology.names[Kind.PROGRESS], 0, value, key=key)
+
+
+@pytest.mark.parametrize("between", [0, 63, 64, 65, 5_000])
+def test_the_newest_record_that_is_borne_out(memory: MemoryWorld, topic: str, between: int) -> None:
+    """Records whose outputs are not all there are passed over, also where the one that holds lies far back."""
+    _commit(memory, "score", 5)
+    for _ in range(between):
+        _commit(memory, "features", 1)
+    _commit(memory, "score", 9)
+    history = History(memory.log, memory.small.wire, topic, 0, ["score", "features"])
+    latest = history.latest("score")
+    assert latest is not None
+    assert latest.outputs == {"out": 9}
+    for tail, holds in ((9, 9), (8, 5), (5, 5)):
+        found = history.consistent("score", {"out": tail})
+        assert found is not None
+        assert found.outputs == {"out": holds}
+    assert history.consistent("score", {"out": 4}) is None
+    assert history.consistent("features", {"out": 1}) is not None or not between
+
+
+def test_holders(memory: MemoryWorld, topic: str) -> None:
+    """Who works on a stage is whoever claimed it or committed for it last; a claim is no commit record."""
+    _commit(memory, "score", 1, "one")
+    _commit(memory, "labels", 1, "one")
+    _commit(memory, CLAIM + "score", 0, "two")
+    history = History(memory.log, memory.small.wire, topic, 0, ["score", "labels", "learn"])
+    assert history.holders() == {"one", "two"}
+    latest = history.latest("score")
+    assert latest is not None
+    assert latest.transactional_id == "one"
+    assert history.latest("learn") is None
+    _commit(memory, CLAIM + "labels", 0, "three")
+    _commit(memory, "features", 1, "four")
+    later = History(memory.log, memory.small.wire, topic, 0, ["score", "labels", "learn"])
+    assert later.holders() == {"two", "three"}
+    assert later.holders(since=history.end) == {"three"}
+
+
+def test_what_a_topic_holds(memory: MemoryWorld) -> None:
+    """The tail is the position after a writer's last record, and what is left over begins where one says."""
+    memory.publish(messages(60))
+    memory.run()
+    events = [item for item, _ in memory.items(Kind.EVENTS)]
+    assert len(events) > 64
+    topic = memory.small.topology.names[Kind.EVENTS]
+    assert written(memory.log, memory.small.wire, topic, 0, 0) == len(events)
+    assert written(memory.log, memory.small.wire, topic, 0, 1) == 0
+    for first in (0, 3, len(events) - 65, len(events) - 64, len(events) - 2, len(events)):
+        assert left_over(memory.log, memory.small.wire, (topic, 0), 0, first) == events[first:]
