@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from riverrun import __version__
-from riverrun.cli import check, dead_letters, init, models, run, status
-from riverrun.cli.output import ERR, Exit
-from riverrun.errors import RiverrunError, SettingsError, UnavailableError
+from riverrun.cli import check, dead_letters, demo, init, models, run, status, verify
+from riverrun.cli.failures import tell
+from riverrun.cli.output import Exit
+from riverrun.errors import RiverrunError
 
 APP = typer.Typer(
     name="riverrun",
@@ -34,6 +35,8 @@ APP.command("run")(run.run)
 APP.command("status")(status.status)
 APP.add_typer(dead_letters.APP, name="dead-letters")
 APP.add_typer(models.APP, name="models")
+APP.command("verify")(verify.verify)
+APP.command("demo")(demo.demo)
 
 
 def _show_version(value: bool) -> None:
@@ -59,12 +62,5 @@ def main() -> None:
     """Run the command line; every error of riverrun's own ends in one line and an exit code, never in a trace."""
     try:
         APP()
-    except SettingsError as error:
-        ERR.print(f"[red]error:[/red] {error}", markup=True)
-        sys.exit(Exit.USAGE)
-    except UnavailableError as error:
-        ERR.print(f"[red]unavailable:[/red] {error}", markup=True)
-        sys.exit(Exit.UNAVAILABLE)
     except RiverrunError as error:
-        ERR.print(f"[red]error:[/red] {error}", markup=True)
-        sys.exit(Exit.FAILED)
+        sys.exit(tell(error, as_json=False))

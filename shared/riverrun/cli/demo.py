@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from riverrun.cli.arguments import Json
+from riverrun.cli.failures import telling
 from riverrun.cli.output import ERR, OUT, Exit, emit_json
 from riverrun.errors import UnavailableError
 
@@ -19,6 +20,7 @@ __all__ = ["demo"]
 _MODULE = "examples.flights.demo"
 
 
+@telling
 def demo(
     events: Annotated[
         int | None, typer.Option(help="How many messages to publish; the whole year (1,034,283) without.", min=1)

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from riverrun.cli.arguments import Json, PipelineFile
-from riverrun.cli.output import OUT, Exit, emit_json, fields, table
+from riverrun.cli.failures import telling
+from riverrun.cli.output import emit_json, fields, table
+from riverrun.errors import RiverrunError
 from riverrun.launch.session import open_session
 from riverrun.records.items import ModelAlias, ModelVersion
 from riverrun.records.topics import Kind
@@ -33,8 +35,12 @@ def _published(deployment: Deployment) -> tuple[list[ModelVersion], list[ModelAl
 
 
 @APP.command("list")
+@telling
 def list_models(file: PipelineFile, json: Json = False) -> None:
-    """List the versions that the log holds, and the aliases."""
+    """List the versions that the log holds, and the aliases.
+
+    [bold]riverrun models list flight_delay.py[/bold]
+    """
     with open_session(file, Settings.from_environment()) as session:
         versions, aliases = _published(session.deployment)
     if json:
@@ -50,20 +56,30 @@ def list_models(file: PipelineFile, json: Json = False) -> None:
 
 
 @APP.command()
+@telling
 def show(
     file: PipelineFile,
     model: Annotated[str, typer.Argument(help="The model's name, or an alias such as champion.")],
     position: Annotated[int | None, typer.Option(help="The version; the newest without.")] = None,
     json: Json = False,
 ) -> None:
-    """Show one version: where it lies, what it is made of, how good it was."""
+    """Show one version: where it lies, what it is made of, how good it was.
+
+    [bold]riverrun models show flight_delay.py champion[/bold]
+    """
     with open_session(file, Settings.from_environment()) as session:
         versions, aliases = _published(session.deployment)
+    if not versions:
+        raise RiverrunError("no version of any model is published yet", hint="riverrun up FILE learns and publishes")
     name = next((each.model for each in reversed(aliases) if each.alias == model), model)
     found = [each for each in versions if each.model == name and position in (None, each.position)]
     if not found:
-        OUT.print(f"no version of {model} is published{'' if position is None else f' at {position}'}")
-        raise typer.Exit(Exit.FAILED)
+        known = sorted({each.model for each in versions} | {each.alias for each in aliases})
+        at = [each.position for each in versions if each.model == name][-10:]
+        raise RiverrunError(
+            f"no version of {model!r} is published{'' if position is None else f' at {position}'}",
+            hint=f"its last ones are at {', '.join(map(str, at))}" if at else f"published are: {', '.join(known)}",
+        )
     if json:
         emit_json(_as_json(found[-1]))
     else:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
+from typing import TypeVar
 
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
+from rich.text import Text
+
+_Item = TypeVar("_Item")
 
 OUT = Console(highlight=False, soft_wrap=True)
 ERR = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -39,7 +44,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
         numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
         grid.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        grid.add_row(*(_cell(value) for value in row))
+        # As text, not as markup: dead letters quote strangers, whose brackets are no styles of ours.
+        grid.add_row(*(Text(_cell(value)) for value in row))
     OUT.print(grid)
 
 
@@ -50,12 +56,41 @@ def _cell(value: object) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:,.4g}"
-    return str(value)
+    return printable(str(value))
+
+
+def printable(text: str) -> str:
+    r"""Return a text with what would command a terminal written out.
+
+    Examples
+    --------
+    >>> printable("Zürich\x1b[2J")
+    'Zürich\\x1b[2J'
+    """
+    return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
 
 
 def fields(title: str, pairs: Mapping[str, object]) -> None:
     """Print names and values, one a line."""
-    OUT.print(f"[bold]{title}[/bold]")
+    OUT.print(Text(title, style="bold"))
     width = max((len(name) for name in pairs), default=0)
     for name, value in pairs.items():
-        OUT.print(f"  {name:<{width}}  {_cell(value)}")
+        OUT.print(f"  {name:<{width}}  {_cell(value)}", markup=False)
+
+
+def followed(items: Iterable[_Item], what: str, total: int) -> Iterator[_Item]:
+    """Pass items through; on a terminal, standard error shows how far this has come.
+
+    Parameters
+    ----------
+    items
+        What is worked through.
+    what
+        What is done, for people.
+    total
+        About how many items there are.
+    """
+    if not ERR.is_terminal:
+        yield from items
+        return
+    yield from track(items, what, total=max(total, 1), console=ERR, transient=True)

@@ -13,10 +13,13 @@ import orjson
 import typer
 from rich.live import Live
 
-from riverrun.cli.arguments import Json, PipelineFile
+from riverrun.cli.arguments import PipelineFile
+from riverrun.cli.failures import telling
 from riverrun.cli.output import ERR
-from riverrun.errors import SettingsError
+from riverrun.errors import RiverrunError, SettingsError
 from riverrun.launch.service import run_stages
+from riverrun.pipeline import load
+from riverrun.pipeline.check import check
 from riverrun.runtime.settings import Settings
 from riverrun.runtime.stage import StageDefinition
 from riverrun.runtime.worker import Worker
@@ -24,22 +27,30 @@ from services.catalogue import STAGES
 
 __all__ = ["run", "up"]
 
+Lines = Annotated[
+    bool, typer.Option("--json", help="Print progress as JSON, one document a line and second; an error too.")
+]
 
+
+@telling
 def up(
     file: PipelineFile,
     separate: Annotated[
         bool, typer.Option("--separate", help="Put the log between all stages instead of chaining them.")
     ] = False,
-    json: Json = False,
+    json: Lines = False,
 ) -> None:
     """Run everything for a pipeline file: Kafka and Redis if none are named, and all five stages.
 
     Stops cleanly on Ctrl-C or SIGTERM; the next start goes on where this one ended, whatever ended it.
     With --json, one line of progress a second goes to standard output.
+
+    [bold]riverrun up flight_delay.py[/bold]
     """
     _execute(file, list(STAGES.values()), chained=not separate, json=json)
 
 
+@telling
 def run(
     file: PipelineFile,
     stages: Annotated[
@@ -49,7 +60,7 @@ def run(
     separate: Annotated[
         bool, typer.Option("--separate", help="Put the log between all stages instead of chaining them.")
     ] = False,
-    json: Json = False,
+    json: Lines = False,
 ) -> None:
     """Run some stages of a pipeline file as one process.
 
@@ -68,10 +79,21 @@ def run(
 
 
 def _execute(file: Path, stages: Sequence[StageDefinition], *, chained: bool, json: bool) -> None:
+    settings = Settings.from_environment()
+    _refuse_problems(file)
     logging.getLogger("riverrun").setLevel(logging.INFO)
     watch = _json_lines if json else _line if sys.stderr.isatty() else None
-    code = run_stages(file, stages, Settings.from_environment(), chained=chained, watch=watch)
+    code = run_stages(file, stages, settings, chained=chained, watch=watch)
     raise typer.Exit(code)
+
+
+def _refuse_problems(file: Path) -> None:
+    """Raise if the check finds an error: what the pipeline would write could not be taken back."""
+    problems = [problem for problem in check(load(file)) if problem.severity == "error"]
+    if problems:
+        raise RiverrunError(
+            f"the pipeline has {len(problems)} problem(s): {problems[0]}", hint=f"riverrun check {file} tells all"
+        )
 
 
 def _state(worker: Worker) -> dict[str, object]:

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from riverrun.cli.arguments import Json, PipelineFile
-from riverrun.cli.output import emit_json, fields, table
+from riverrun.cli.failures import telling
+from riverrun.cli.output import OUT, emit_json, fields, table
 from riverrun.launch.session import open_session
 from riverrun.launch.survey import Survey, survey
 from riverrun.runtime.settings import Settings
@@ -17,12 +18,16 @@ from riverrun.runtime.settings import Settings
 __all__ = ["status"]
 
 
+@telling
 def status(
     file: PipelineFile,
     interval: Annotated[float, typer.Option(help="Seconds between the two looks that give the rates.", min=0.0)] = 1.0,
     json: Json = False,
 ) -> None:
-    """Show lag, rates, latency, model versions and the label ledger."""
+    """Show lag, rates, latency, model versions and the label ledger.
+
+    [bold]riverrun status flight_delay.py --json[/bold]
+    """
     with open_session(file, Settings.from_environment()) as session:
         before = survey(session.deployment)
         if interval > 0:
@@ -31,6 +36,9 @@ def status(
     rates = _rates(before, now, interval)
     if json:
         emit_json(now.as_json() | {"rates": {f"{stage}[{number}]": rate for (stage, number), rate in rates.items()}})
+        return
+    if not now.stages:
+        OUT.print(f"{now.pipeline}: no stage has run yet; `riverrun up {file}` runs all", markup=False)
         return
     rows = [
         (

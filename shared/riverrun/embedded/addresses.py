@@ -44,7 +44,7 @@ class Addresses:
     redis_url : str
         For ``redis.Redis.from_url``.
     embedded : bool
-        Whether riverrun itself runs at least one of the two.
+        Whether riverrun itself runs the Kafka, and so may make producers' topics.
     """
 
     kafka: ClientProperties

@@ -63,7 +63,7 @@ class EmbeddedCluster:
         return Addresses(
             kafka=self.external.kafka or self.kafka.client_properties,
             redis_url=self.external.redis_url or self.redis.url,
-            embedded=bool(self.servers),
+            embedded=self.external.kafka is None,
         )
 
     def start(self) -> Self:
