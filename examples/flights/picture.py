@@ -41,7 +41,7 @@ def draw(outcomes: Outcomes, quality: Quality, path: Path) -> None:
         for axes in (above, below):
             _dress(axes, quality, int(outcomes.times.max(initial=quality.since)))
         handles, labels = above.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower left", ncols=3, frameon=False, fontsize=9)
+        figure.legend(handles, labels, loc="outside lower left", ncols=2, frameon=False, fontsize=9)
         figure.savefig(path)
 
 
