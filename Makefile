@@ -7,6 +7,8 @@ SHELL := /bin/bash
 VENV := .venv
 EVENTS ?=
 PYTEST_ARGS ?=
+# Two test processes, each with a Kafka and a Redis of its own: most tests wait for servers.
+WORKERS ?= 2
 LOCK_ARGS ?=
 
 help:  ## list the targets
@@ -19,7 +21,7 @@ demo: setup  ## run the flight delay demo (EVENTS=n for its length)
 	@$(VENV)/bin/riverrun demo $(if $(EVENTS),--events $(EVENTS))
 
 test: setup  ## run all tests and doctests (PYTEST_ARGS="-k name" for some)
-	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 lint: setup  ## check style, types and import contracts
 	$(VENV)/bin/ruff check .
