@@ -1,0 +1,113 @@
+"""Measures the figures: ``python -m benchmarks [--full] [--only NAME ...]``, then writes ``docs/performance.md``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.figures import TARGETS, Figure, FiguresFile
+from benchmarks.flights import publish_flights
+from benchmarks.lab import FULL, QUICK, Lab, Size, open_lab
+from benchmarks.measures import (
+    aggregates,
+    best_peer,
+    chained,
+    flat,
+    instructions,
+    latency,
+    learn,
+    restart,
+    scale_2,
+    score_hop,
+)
+from benchmarks.page import write_page
+from benchmarks.rounds import isolated
+
+Report = Callable[[Figure], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Figures that are measured together, in a lab of their own.
+
+    Parameters
+    ----------
+    names
+        The figures.
+    run
+        Measures those that are asked for.
+    """
+
+    names: tuple[str, ...]
+    run: Callable[[Lab], Iterable[Figure]]
+
+
+def _flights(lab: Lab) -> Iterable[Figure]:
+    published = isolated(publish_flights, lab, lab.size.events)
+    yield chained.measure(lab, published)
+    yield score_hop.measure(lab, published)
+
+
+def _steady(lab: Lab) -> Iterable[Figure]:
+    published = isolated(publish_flights, lab, latency.WARM_UP)
+    # Half of what one process does flat out, measured here and now.
+    flat_out = isolated(chained.riverrun_side, lab, published, "flat-out")
+    yield from latency.measure(lab, published, flat_out.per_s / 2)
+
+
+GROUPS = (
+    Group(("learn",), lambda lab: [learn.measure(lab)]),
+    Group(("aggregates",), lambda lab: [aggregates.measure(lab)]),
+    Group(("instructions",), lambda lab: [instructions.measure(lab)]),
+    Group(("chained", "score_hop"), _flights),
+    Group(("latency", "freshness"), _steady),
+    Group(("flat_throughput", "flat_memory"), flat.measure),
+    Group(("restart",), lambda lab: [restart.measure(lab)]),
+    Group(("scale_2",), lambda lab: [scale_2.measure(lab)]),
+    Group(("best_peer",), lambda lab: [best_peer.measure(lab)]),
+)
+_NO_SERVERS = frozenset({"learn", "aggregates", "instructions"})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure; return the exit code: 0 if every figure asked for reaches what it has to."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--full", action="store_true", help="more rounds, events and state: takes hours")
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=sorted(TARGETS), help="measure these alone")
+    parser.add_argument("--folder", type=Path, default=Path("build"), help="where everything goes (%(default)s)")
+    parser.add_argument("--page", action="store_true", help="measure nothing, write the page anew")
+    options = parser.parse_args(arguments)
+    size = FULL if options.full else QUICK
+    file = FiguresFile(options.folder / "bench.json")
+    if not options.page:
+        _measure(set(options.only or TARGETS), size, options.folder, file)
+    write_page(file)
+    return 0
+
+
+def _measure(wanted: set[str], size: Size, folder: Path, file: FiguresFile) -> None:
+    for group in GROUPS:
+        if not wanted & set(group.names):
+            continue
+        began = time.monotonic()
+        for figure in _run(group, size, folder):
+            file.put(figure, size.name)
+            verdict = "reached" if figure.as_json()["reached"] else "NOT reached"
+            print(f"{figure.name}: {figure.value:.3g} (reach {TARGETS[figure.name].reach}): {verdict}", flush=True)
+        print(f"    {', '.join(group.names)} took {time.monotonic() - began:.0f} s", flush=True)
+
+
+def _run(group: Group, size: Size, folder: Path) -> Iterable[Figure]:
+    if _NO_SERVERS.issuperset(group.names):
+        yield from group.run(Lab({}, folder / "bench", size))
+        return
+    with open_lab(folder / "bench", size) as lab:
+        yield from group.run(lab)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""Where a benchmark runs: a broker and a Redis of its own, and riverrun connected to them."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from confluent_kafka.admin import AdminClient
+
+from benchmarks.rounds import Measured, Meter
+from riverrun.embedded import Addresses, open_cluster, read_external_servers
+from riverrun.launch.connect import connect
+from riverrun.pipeline import Pipeline
+from riverrun.runtime.deployment import Deployment
+from riverrun.runtime.settings import Settings
+from riverrun.runtime.stage import StageDefinition
+from riverrun.runtime.worker import Worker
+from services.catalogue import STAGES
+
+ALL_STAGES = tuple(STAGES)
+_IDLE_S = 0.001
+_SETTLE_S = 0.05
+_STALLED_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much to measure.
+
+    Parameters
+    ----------
+    name
+        ``quick`` or ``full``.
+    rounds
+        How often each side runs.
+    events
+        Messages that a throughput is measured with.
+    """
+
+    name: str
+    rounds: int
+    events: int
+
+
+QUICK = Size("quick", 3, 40_000)
+FULL = Size("full", 7, 200_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """The servers, and a folder for whatever a run leaves; may be sent to another process.
+
+    Parameters
+    ----------
+    environment
+        Names the servers, as the settings of riverrun do.
+    folder
+        Data of the runs.
+    size
+        How much to measure.
+    """
+
+    environment: Mapping[str, str]
+    folder: Path
+    size: Size
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where the servers are."""
+        external = read_external_servers(self.environment)
+        if external.kafka is None or external.redis_url is None:
+            raise RuntimeError("the lab has no servers")
+        # Its topics may be made as needed: they are nobody's but the lab's.
+        return Addresses(kafka=external.kafka, redis_url=external.redis_url, embedded=True)
+
+    @property
+    def kafka(self) -> dict[str, str]:
+        """What a librdkafka client is made from."""
+        return dict(self.addresses.kafka)
+
+    def drop_topics(self, *topics: str) -> None:
+        """Delete topics, and wait until they are gone."""
+        admin = AdminClient({**self.kafka})
+        for future in admin.delete_topics(list(topics)).values():
+            future.result(_STALLED_S)
+        while any(topic in admin.list_topics(timeout=_STALLED_S).topics for topic in topics):
+            # Metadata spreads in its own time, and nobody tells when it is done.
+            time.sleep(_SETTLE_S)
+
+    def connect(self, pipeline: Pipeline, *, partitions: int = 1) -> Deployment:
+        """Return a pipeline on the lab's servers."""
+        settings = Settings(data_folder=self.folder / "riverrun")
+        return connect(pipeline, self.addresses, settings, partitions=partitions)
+
+
+@contextmanager
+def open_lab(folder: Path, size: Size) -> Iterator[Lab]:
+    """Start servers in a fresh folder; both are gone at the end."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with open_cluster(folder / "servers") as cluster:
+        yield Lab(cluster.addresses.as_environment(), folder, size)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Opened(threading.Event):
+    """Starts the meter when the first task is open and has not read yet."""
+
+    def __init__(self, meter: Meter) -> None:
+        super().__init__()
+        self._meter = meter
+
+    def set(self) -> None:
+        """Note that a task is open."""
+        super().set()
+        self._meter.start()
+
+
+def stages(*names: str) -> list[StageDefinition]:
+    """Return stages by name."""
+    return [STAGES[name] for name in names]
+
+
+def schema_ids(deployment: Deployment) -> dict[str, int]:
+    """Return the schema id by topic that producers write their events with."""
+    codecs = deployment.wire.codecs
+    return {stream.topic: codecs.stream_id(stream.name) for stream in codecs.streams}
+
+
+def fold(deployment: Deployment, chains: Sequence[Sequence[StageDefinition]], meter: Meter) -> Measured:
+    """Run chains until their first has folded all that the meter expects; return what it took.
+
+    Raises
+    ------
+    RuntimeError
+        If nothing moves for two minutes.
+    """
+    worker = Worker(deployment, chains)
+    worker.ready = _Opened(meter)
+    worker.join()
+    moved, seen = time.monotonic(), -1
+    try:
+        while True:
+            busy = worker.round()
+            done = sum(task.folded for task in worker.tasks())
+            if worker.ready.is_set() and meter.at(done):
+                return meter.result()
+            now = time.monotonic()
+            if done != seen:
+                moved, seen = now, done
+            if now - moved > _STALLED_S:
+                raise RuntimeError(f"stalled after {done} records: {worker.trouble}")
+            if not busy:
+                # As the worker's own loop waits when there is nothing to fold.
+                time.sleep(_IDLE_S)
+    finally:
+        worker.leave()
+        deployment.log.close()

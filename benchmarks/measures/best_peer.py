@@ -1,0 +1,212 @@
+"""``best_peer``: the five stages of the flights example as separate programs: riverrun against other stream processors.
+
+Time on the wall, of the whole machine: all programs start together and read what was published before. The clock runs
+from the first event that is let in until most examples, which come last, are there. Peers are installed from their
+packages into environments under the build folder, for this alone; one that does not install or does not get
+through is named, not counted. Peers have it easier: nothing merges their topics by event time, their models are
+not learned exactly once, and they evaluate nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import benchmarks.peers
+from benchmarks.bare.chained import ChainSettings
+from benchmarks.figures import Figure
+from benchmarks.flight_pipeline import flights_pipeline
+from benchmarks.flights import publish_flights
+from benchmarks.lab import ALL_STAGES, Lab
+from benchmarks.measures.chained import bare_settings
+from benchmarks.rounds import in_turn, isolated, median_and_spread
+from benchmarks.service import await_, service
+from riverrun.adapters.kafka_log import KafkaLog
+from riverrun.records.topics import Kind
+from riverrun.runtime.ports import Log, TopicSpec
+
+_HERE: Final = Path(benchmarks.peers.__path__[0])
+_ROOT: Final = _HERE.parents[1]
+_PATH: Final = os.pathsep.join((str(_ROOT), str(_ROOT / "shared")))
+_EXAMPLES_SHARE: Final = 0.31
+"""How many of the published messages end as examples, about; those of the year's first days."""
+_DONE: Final = 0.9
+_EVENTS: Final = {"quick": 30_000, "full": 120_000}
+_LIMIT_S: Final = 300.0
+_STOP_S: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A stream processor.
+
+    Parameters
+    ----------
+    name
+        For people.
+    module
+        Its program, which takes a stage's name.
+    requirements
+        Its file of pinned packages.
+    """
+
+    name: str
+    module: str
+    requirements: str
+
+
+PEERS: Final = (
+    Peer("Quix Streams", "benchmarks.peers.quix", "quix.txt"),
+    Peer("Faust", "benchmarks.peers.faust_app", "faust.txt"),
+)
+ABSENT: Final[Mapping[str, str]] = {
+    "Bytewax": "has no exactly-once output to Kafka",
+    "PyFlink": "is a cluster of its own beside the broker: 400 MB of Java packages, not installed for this",
+}
+
+
+def measure(lab: Lab) -> Figure:
+    """Measure."""
+    events = _EVENTS[lab.size.name]
+    isolated(publish_flights, lab, events)
+    rounds = 2 if lab.size.name == "quick" else lab.size.rounds
+    speeds: dict[str, list[float]] = {"riverrun": []}
+    notes = dict(ABSENT)
+    able = []
+    for peer in PEERS:
+        try:
+            able.append((peer, environment(peer, lab.folder.parent / "peers")))
+        except subprocess.CalledProcessError as error:
+            notes[peer.name] = f"does not install: {str(error.stderr)[-200:]}"
+    sides: list[Callable[[int], float]] = [lambda number: riverrun_side(lab, f"peer-{number}", events)]
+    sides += [_side(lab, peer, python, events) for peer, python in able]
+    results = in_turn(sides, rounds)
+    speeds["riverrun"] = [each[0] for each in results]
+    for index, (peer, _) in enumerate(able, start=1):
+        speeds[peer.name] = [each[index] for each in results]
+    for name in [name for name, values in speeds.items() if min(values) <= 0.0]:
+        notes[name] = "does not get through"
+    ratios = [each[0] / max(each[1:], default=each[0]) if max(each[1:], default=0.0) else 0.0 for each in results]
+    value, spread = median_and_spread(ratios)
+    details: dict[str, object] = {
+        f"{name}_per_s": round(median_and_spread(values)[0]) for name, values in speeds.items()
+    }
+    return Figure("best_peer", value, spread, tuple(ratios), details={**details, **notes})
+
+
+def _side(lab: Lab, peer: Peer, python: Path, events: int) -> Callable[[int], float]:
+    return lambda number: peer_side(lab, peer, python, f"{peer.module.rpartition('.')[2]}-{number}", events)
+
+
+def environment(peer: Peer, folder: Path) -> Path:
+    """Install a peer unless it is there; return its interpreter.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        If it does not install.
+    """
+    place = folder.absolute() / peer.requirements.removesuffix(".txt")
+    python = place / "bin" / "python"
+    done = place / "installed"
+    wanted = (_HERE / peer.requirements).read_text(encoding="utf-8")
+    if done.exists() and done.read_text(encoding="utf-8") == wanted:
+        return python
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(place)], check=True, capture_output=True, text=True)
+    install = [str(python), "-m", "pip", "install", "--quiet", "-r", str(_HERE / peer.requirements)]
+    subprocess.run(install, check=True, capture_output=True, text=True)
+    done.write_text(wanted, encoding="utf-8")
+    return python
+
+
+def riverrun_side(lab: Lab, name: str, events: int) -> float:
+    """Return the events a second of riverrun's stages, each a service of its own."""
+    deployment = lab.connect(flights_pipeline(name))
+    deployment.ensure_topics()
+    with contextlib.ExitStack() as running:
+        for stage in ALL_STAGES:
+            running.enter_context(service(lab, flights_pipeline, name, [stage]))
+        names = deployment.topology.names
+        speed = _speed(deployment.log, names[Kind.EVENTS], names[Kind.EXAMPLES], events)
+    deployment.log.close()
+    return speed
+
+
+def peer_side(lab: Lab, peer: Peer, python: Path, name: str, events: int) -> float:
+    """Return the events a second of a peer's programs; 0 if they do not get through."""
+    deployment = lab.connect(flights_pipeline(f"schemas-of-{name}"))
+    settings = bare_settings(lab, deployment, name)
+    deployment.log.ensure_topics([TopicSpec(output.topic, 1) for output in settings.outputs.values()])
+    deployment.log.close()
+    file = lab.folder / f"{name}.json"
+    file.write_text(json.dumps(_told(settings, lab, name, deployment.pipeline.feature_names)), encoding="utf-8")
+    log = KafkaLog(lab.kafka)
+    try:
+        with contextlib.ExitStack() as running:
+            for stage in ALL_STAGES:
+                running.enter_context(_program([str(python), "-m", peer.module, stage], file))
+            return _speed(log, f"{name}.events", f"{name}.examples", events)
+    except RuntimeError:
+        return 0.0
+    finally:
+        log.close()
+
+
+def _told(settings: ChainSettings, lab: Lab, name: str, features: tuple[str, ...]) -> dict[str, object]:
+    """Return what a peer's programs are told, for a file."""
+    return {
+        "kafka": lab.kafka["bootstrap.servers"],
+        "prefix": name,
+        "folder": str(lab.folder.absolute()),
+        "features": features,
+        "sources": {
+            topic: {
+                "topic": topic,
+                "stream": source.stream,
+                "key": source.key,
+                "time": source.time,
+                "schema": source.schema,
+                "frame": source.frame.hex(),
+                "json": source.json,
+            }
+            for topic, source in settings.sources.items()
+        },
+        "outputs": {
+            kind: {"schema": output.schema, "frame": output.frame.hex()}
+            for kind, output in settings.outputs.items()
+            if kind != "events"
+        },
+    }
+
+
+@contextlib.contextmanager
+def _program(command: list[str], file: Path) -> Iterator[None]:
+    log = file.with_suffix(f".{command[-1]}.log")
+    with log.open("ab") as out:
+        settings = {**os.environ, "PEER_JOB": str(file.absolute()), "PYTHONPATH": _PATH}
+        process = subprocess.Popen(command, env=settings, stdout=out, stderr=out)
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _speed(log: Log, events_topic: str, examples_topic: str, events: int) -> float:
+    """Return messages a second, from the first that is let in until most examples are there."""
+    await_(f"{events_topic} to begin", lambda: log.high_watermark(events_topic, 0) > 0, _LIMIT_S)
+    began, wanted = time.monotonic(), _DONE * _EXAMPLES_SHARE * events
+    await_(f"{examples_topic} to come near the end", lambda: log.high_watermark(examples_topic, 0) >= wanted, _LIMIT_S)
+    return _DONE * events / (time.monotonic() - began)

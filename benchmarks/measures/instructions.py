@@ -1,0 +1,104 @@
+"""``instructions``: what an event costs in machine instructions, which do not depend on what else the machine does.
+
+The chain runs under valgrind's callgrind, on a log and stores in memory, with all seeds fixed; counting begins after
+the first events. The figure is the quotient by what
+``benchmarks/instructions.json`` keeps of the last release; that file is written anew when a release is made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from benchmarks.figures import Figure
+from benchmarks.in_memory import COUNTING, Saved, schema_ids_in_memory
+from benchmarks.lab import Lab
+from benchmarks.rounds import isolated
+from examples.flights.publish import SEED
+from examples.flights.source import flight_messages
+
+KEPT: Final = Path(__file__).resolve().parents[1] / "instructions.json"
+_EVENTS: Final = 1_500
+_TOTAL: Final = re.compile(r"Collected\s*:\s*(\d+)")
+_LIMIT_S: Final = 1_800.0
+
+
+def measure(lab: Lab) -> Figure:
+    """Measure; without valgrind the figure says so, and nothing else."""
+    del lab
+    program = shutil.which("valgrind")
+    if program is None:
+        return Figure("instructions", 1.0, 0.0, details={"note": "valgrind is not installed: not measured"})
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "flights.pickle"
+        isolated(save, file, _EVENTS)
+        each = count(program, file, _EVENTS)
+    kept = _kept()
+    details: dict[str, object] = {"per_event": round(each), "kept_per_event": kept}
+    value = each / kept if kept else 1.0
+    return Figure("instructions", value, 0.0, (value,), details=details)
+
+
+def keep(figure: Figure) -> None:
+    """Keep a figure for the next release to be compared with."""
+    KEPT.write_text(json.dumps({"per_event": figure.details["per_event"]}, indent=2) + "\n", encoding="utf-8")
+
+
+def _kept() -> int:
+    if not KEPT.exists():
+        return 0
+    found: object = json.loads(KEPT.read_text(encoding="utf-8"))
+    return int(found["per_event"]) if isinstance(found, dict) else 0
+
+
+def save(file: Path, events: int) -> None:
+    """Write the first messages of the year to a file."""
+    ids = schema_ids_in_memory()
+    messages = [
+        (message.topic, message.key, message.value, message.event_time_ms)
+        for message in flight_messages(ids, SEED, events)
+    ]
+    file.write_bytes(pickle.dumps(Saved(ids, messages)))
+
+
+def count(program: str, file: Path, events: int) -> float:
+    """Return the instructions an event, over a run of so many.
+
+    Raises
+    ------
+    RuntimeError
+        If valgrind does not say.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        command = [
+            program,
+            "--tool=callgrind",
+            "--instr-atstart=no",
+            f"--callgrind-out-file={folder}/out",
+            sys.executable,
+        ]
+        result = subprocess.run(
+            [*command, "-m", "benchmarks.in_memory", str(file), str(events)],
+            env={
+                **os.environ,
+                COUNTING: "1",
+                "PYTHONHASHSEED": "0",
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            },
+            capture_output=True,
+            text=True,
+            timeout=_LIMIT_S,
+            check=False,
+        )
+    found = _TOTAL.search(result.stderr)
+    if result.returncode or found is None:
+        raise RuntimeError(f"valgrind failed: {result.stderr[-500:]}")
+    return int(found.group(1)) / int(result.stdout)

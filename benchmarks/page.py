@@ -1,0 +1,115 @@
+"""Writes ``docs/performance.md`` and its picture from what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import matplotlib as mpl
+
+from benchmarks.figures import TARGETS, FiguresFile, Json
+from benchmarks.picture import draw
+
+_ROOT: Final = Path(__file__).resolve().parents[1]
+PAGE: Final = _ROOT / "docs" / "performance.md"
+PICTURE: Final = _ROOT / "docs" / "pictures" / "performance.svg"
+
+_INTRODUCTION: Final = """# Performance
+
+This page is written by `python -m benchmarks` from `build/bench.json`; do not edit it by hand.
+`make bench` measures it anew within ten minutes, `make bench-full` with more rounds, events and state.
+
+Every figure is a ratio, or a time, whose two sides ran in one go: on the same broker, over the same records, with the
+same models and guarantees, in turn, several rounds. What is given is the median of the rounds, and as its spread the
+greatest less the smallest. Where a machine's other work would ruin a time on the wall, processor time is compared: of
+the whole process, with the threads of its Kafka client.
+
+"""
+
+_SIDES: Final = """
+## What is compared with what
+
+The sides written by hand are in [`benchmarks/bare/`](../benchmarks/bare), to be read: what an expert would write for
+this one pipeline, with confluent-kafka, fastavro and River, and no layer between.
+
+- **score_hop.** `bare/score_hop.py` consumes vectors in batches, scores them by the same trained models, and commits
+  predictions and offsets in one transaction a batch. Both sides' output is checked to be the same, byte for byte.
+  riverrun is ahead for a reason: its encoders of the hot records are made by hand, where the loop uses fastavro's.
+- **chained.** `bare/chained.py` does all five stages of the flights example in one loop: distrustful decoding, the
+  merge by event time, duplicates, the windows (running totals, which whole minutes allow), three models, the join with
+  late labels, evaluation. It pickles its state now and then and folds again, after a crash, what was committed since.
+  What it leaves out: partials in Redis for others to read, revisions of labels, commit records, headers that say where
+  a record came from, metrics over a window. Both sides' scores are checked to be the same to the last bit.
+- **learn.** `bare/learn.py` is River's plain loop over logged examples: decode, update the metric, `learn_one`. The
+  models are checked to be the same afterwards, by their digests.
+- **best_peer.** The same five stages as separate programs, on other stream processors, in
+  [`benchmarks/peers/`](../benchmarks/peers). They are installed from their packages, for the benchmark alone.
+- **latency** runs from the broker's append of an event until a read-committed consumer has its prediction,
+  **freshness** from the append of a label until a prediction by a model that has learned from it is there.
+- **flat_throughput** and **flat_memory** compare riverrun with itself, late and early in one long log.
+- **scale_2** has the broker and Redis on the same two cores as the members, which is a handicap.
+- **restart** counts everything from before the process is made, imports included.
+- **aggregates** is the cost of one aggregate among 64, by that of one alone.
+- **instructions** are counted by callgrind on a log in memory, and compared with `benchmarks/instructions.json`.
+"""
+
+
+def write_page(file: FiguresFile) -> None:
+    """Write the page and its picture; figures that were not measured are left out."""
+    figures = file.read()
+    if not figures:
+        return
+    mpl.use("svg")
+    draw(figures, PICTURE)
+    PAGE.write_text(page(figures, file.machine()), encoding="utf-8")
+
+
+def page(figures: Mapping[str, Json], machine: Json) -> str:
+    """Return the page's text."""
+    lines = ["| figure | what | value | reach | spread | |", "| --- | --- | --- | --- | --- | --- |"]
+    lines += [_row(name, figures[name]) for name in TARGETS if name in figures]
+    picture = f"\n![Each figure by what it has to reach](pictures/{PICTURE.name})\n"
+    parts = [_INTRODUCTION, "\n".join(lines), "\n", picture, _machine(machine), _SIDES, _details(figures)]
+    return "".join(parts)
+
+
+def _row(name: str, figure: Json) -> str:
+    target = TARGETS[name]
+    unit = "" if target.unit == "ratio" else f" {target.unit}"
+    sign = "≥" if target.better == "more" else "≤"
+    verdict = "reached" if figure.get("reached") else "**not reached**"
+    value, spread = figure.get("value"), figure.get("spread")
+    return f"| `{name}` | {target.what} | {value}{unit} | {sign} {target.reach}{unit} | {spread} | {verdict} |"
+
+
+def _machine(machine: Json) -> str:
+    if not machine:
+        return ""
+    return (
+        f"\nMeasured on {machine.get('cores')} cores of {machine.get('processor')}, "
+        f"Python {machine.get('python')}; load when the last figure was written: {machine.get('load_before')}.\n"
+    )
+
+
+def _details(figures: Mapping[str, Json]) -> str:
+    lines = ["\n## In detail\n"]
+    for name in TARGETS:
+        if name not in figures:
+            continue
+        figure: Mapping[str, Any] = figures[name]
+        lines.append(f"\n### {name} ({figure.get('size', 'quick')})\n\n")
+        lines.append(f"Rounds: {', '.join(str(each) for each in figure.get('rounds', [])) or 'one'}.\n")
+        for part, found in figure.get("parts", {}).items():
+            lines.append(f"- {part}: {found['value']} (reach {found['reach']})\n")
+        for what, value in figure.get("details", {}).items():
+            lines.append(f"- {what}: {_told(value)}\n")
+    return "".join(lines)
+
+
+def _told(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {each}" for name, each in value.items())
+    if isinstance(value, list):
+        return ", ".join(str(each) for each in value)
+    return str(value)

@@ -1,0 +1,73 @@
+"""A member of a pipeline in a process of its own, as ``riverrun run`` would run it."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.lab import Lab, stages
+from riverrun.launch.process import run_until_stopped
+from riverrun.pipeline import Pipeline
+from riverrun.runtime.worker import Worker
+
+Chains = Sequence[Sequence[str]]
+MakePipeline = Callable[[str], Pipeline]
+_STOP_S = 30.0
+_DRAIN_S = 20.0
+_LOOK_S = 0.02
+
+
+def serve(lab: Lab, make: MakePipeline, name: str, chains: Chains) -> None:
+    """Run chains of stages until SIGTERM."""
+    deployment = lab.connect(make(name))
+    run_until_stopped(Worker(deployment, [stages(*chain) for chain in chains]), _DRAIN_S)
+    deployment.log.close()
+
+
+@contextlib.contextmanager
+def service(lab: Lab, make: MakePipeline, name: str, *chains: Sequence[str]) -> Iterator[int]:
+    """Run one process with these chains meanwhile; gives its process id. It is drained at the end.
+
+    Raises
+    ------
+    RuntimeError
+        If it ends with an error.
+    """
+    process = multiprocessing.get_context("spawn").Process(target=serve, args=(lab, make, name, chains))
+    process.start()
+    try:
+        yield process.pid or 0
+    finally:
+        process.terminate()
+        process.join(_STOP_S)
+        if process.is_alive():
+            process.kill()
+            process.join()
+    if process.exitcode:
+        raise RuntimeError(f"the service {name} has ended with exit code {process.exitcode}")
+
+
+def await_(what: str, done: Callable[[], bool], limit_s: float = 180.0) -> None:
+    """Wait for something that happens in another process.
+
+    Raises
+    ------
+    RuntimeError
+        If it does not happen within the limit.
+    """
+    limit = time.monotonic() + limit_s
+    while not done():
+        if time.monotonic() > limit:
+            raise RuntimeError(f"waited in vain for {what}")
+        # It happens in other processes, and they cannot wake us.
+        time.sleep(_LOOK_S)
+
+
+def resident_mb(pid: int) -> float:
+    """Return a process's resident memory in MiB (0 where the system does not tell)."""
+    file = Path(f"/proc/{pid}/status")
+    lines = file.read_text(encoding="ascii").splitlines() if file.exists() else []
+    return int(next((line.split()[1] for line in lines if line.startswith("VmRSS:")), "0")) / 1024
