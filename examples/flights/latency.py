@@ -9,6 +9,7 @@ from riverrun.records.topics import Kind
 from riverrun.runtime.deployment import Deployment
 
 _WARM_UP_MS = 1_000
+_WARM_UP_SHARE = 5
 _WAIT_S = 0.05
 _BATCH = 1_000
 
@@ -45,14 +46,18 @@ class LatencyWatch:
                 self._arrived.setdefault(record.key or b"", now)
 
     def close(self) -> dict[str, float]:
-        """Stop, and return ``p50`` and ``p99`` in milliseconds; empty if nothing came after the first second."""
+        """Stop, and return ``p50`` and ``p99`` in milliseconds; empty if nothing came.
+
+        The first second is warm-up and not measured; of a short run, the first fifth.
+        """
         self._ended.set()
         self._thread.join()
         self._reader.close()
         appended = self._appended()
         if not appended:
             return {}
-        start = min(appended.values()) + _WARM_UP_MS
+        first, last_append = min(appended.values()), max(appended.values())
+        start = first + min(_WARM_UP_MS, (last_append - first) / _WARM_UP_SHARE)
         waits = sorted(
             self._arrived[key] - moment for key, moment in appended.items() if key in self._arrived and moment >= start
         )
