@@ -79,12 +79,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--full", action="store_true", help="more rounds, events and state: takes hours")
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=sorted(TARGETS), help="measure these alone")
     parser.add_argument("--folder", type=Path, default=Path("build"), help="where everything goes (%(default)s)")
+    parser.add_argument("--keep", action="store_true", help="keep the count of instructions as the last release's")
     parser.add_argument("--page", action="store_true", help="measure nothing, write the page anew")
     options = parser.parse_args(arguments)
     size = FULL if options.full else QUICK
     file = FiguresFile(options.folder / "bench.json")
     if not options.page:
         _measure(set(options.only or TARGETS), size, options.folder, file)
+    if options.keep:
+        instructions.keep(file.read()["instructions"])
     write_page(file)
     return 0
 

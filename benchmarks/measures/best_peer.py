@@ -2,9 +2,9 @@
 
 Time on the wall, of the whole machine: all programs start together and read what was published before. The clock runs
 from the first event that is let in until most examples, which come last, are there. Peers are installed from their
-packages into environments under the build folder, for this alone; one that does not install or does not get
-through is named, not counted. Peers have it easier: nothing merges their topics by event time, their models are
-not learned exactly once, and they evaluate nothing.
+packages into environments under the build folder, for this alone; one that does not install or does not get through is
+named, not counted. Peers have it easier: nothing merges their topics by event time, their models are not learned
+exactly once, and they evaluate nothing.
 """
 
 from __future__ import annotations

@@ -1,0 +1,84 @@
+"""Watches a run through its commit records: how far each stage is, and that nothing committed is ever taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from riverrun.records.items import Progress
+from riverrun.records.topics import Kind
+from riverrun.runtime.deployment import Deployment
+from tests.faults.services import STAGES
+
+__all__ = ["Watch"]
+
+_MANY: Final = 10_000
+_WAIT_S: Final = 0.02
+
+
+class Watch:
+    """Reads the ``progress`` topic as it grows.
+
+    Parameters
+    ----------
+    deployment
+        The pipeline that is watched.
+    """
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        topic = deployment.topology.names[Kind.PROGRESS]
+        self._readers = [deployment.log.reader(topic, number, 0) for number in range(deployment.topology.partitions)]
+        self.latest: dict[tuple[str, int], Progress] = {}
+
+    def update(self) -> None:
+        """Read what was committed since, waiting a moment for it."""
+        for reader in self._readers:
+            for record in reader.poll(_MANY, _WAIT_S):
+                self._take(self._deployment.wire.progress(record))
+
+    def _take(self, progress: Progress) -> None:
+        place = progress.stage, progress.partition
+        before = self.latest.get(place)
+        if before is not None:
+            assert not _taken_back(before, progress), f"{place} went back: {before} was followed by {progress}"
+        self.latest[place] = progress
+
+    def folded(self, stage: str) -> int:
+        """Return how many records a stage has taken in, over all partitions."""
+        return sum(place.next for (name, _), row in self.latest.items() if name == stage for place in row.inputs)
+
+    def made(self, stage: str, kind: Kind) -> int:
+        """Return how many records a stage has written to a topic, over all partitions."""
+        topic = self._deployment.topology.names[kind]
+        return sum(row.outputs.get(topic, 0) for (name, _), row in self.latest.items() if name == stage)
+
+    def counter(self, stage: str, name: str) -> int:
+        """Return a stage's counter, over all partitions."""
+        return sum(row.counters.get(name, 0) for (each, _), row in self.latest.items() if each == stage)
+
+    def lag(self, published: int) -> dict[str, int]:
+        """Return how many records each stage has still to take in, ``published`` having gone to producers' topics."""
+        ends = {
+            "ingest": published,
+            "features": self.made("ingest", Kind.EVENTS),
+            "score": self.made("features", Kind.VECTORS),
+            "labels": self.made("score", Kind.PREDICTIONS) + self.made("ingest", Kind.EVENTS),
+            "learn": self.made("labels", Kind.EXAMPLES),
+        }
+        return {stage: ends[stage] - self.folded(stage) for stage in STAGES}
+
+    def close(self) -> None:
+        """Stop reading."""
+        for reader in self._readers:
+            reader.close()
+
+
+def _taken_back(before: Progress, after: Progress) -> bool:
+    reached = {(place.topic, place.partition, place.writer): place.next for place in after.inputs}
+    inputs = any(reached.get((row.topic, row.partition, row.writer), 0) < row.next for row in before.inputs)
+    return inputs or _less(after.outputs, before.outputs) or after.watermark < before.watermark
+
+
+def _less(after: Mapping[str, int], before: Mapping[str, int]) -> bool:
+    return any(after.get(name, 0) < count for name, count in before.items())
