@@ -47,7 +47,7 @@ class Size:
     events: int
 
 
-QUICK = Size("quick", 3, 40_000)
+QUICK = Size("quick", 3, 25_000)
 FULL = Size("full", 7, 200_000)
 
 

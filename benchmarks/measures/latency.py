@@ -30,9 +30,9 @@ from riverrun.runtime.deployment import Deployment
 from riverrun.runtime.ports import TopicSpec
 
 RATE: Final = 1_000.0
-WARM_UP: Final = 10_000
+WARM_UP: Final = 4_000
 """Flights that are published before the steady part."""
-_SECONDS: Final = 10
+_SECONDS: Final = 6
 _WARM_UP_MS: Final = 1_000
 _ANNOUNCED: Final = "flights.scheduled"
 _LABELS: Final = "flights.arrived"
@@ -72,7 +72,7 @@ def measure(lab: Lab, published: int, half_of_saturation: float) -> tuple[Figure
         Events a second of the second part.
     """
     runs: dict[str, list[Seen]] = {"chained": [], "separate": [], "bare": [], "half": []}
-    rounds = 2 if lab.size.name == "quick" else lab.size.rounds
+    rounds = 1 if lab.size.name == "quick" else lab.size.rounds
     for number in range(rounds):
         for kind, rate in (("chained", RATE), ("bare", RATE), ("separate", RATE), ("half", half_of_saturation)):
             run = _Run(lab, f"latency-{kind}-{number}", kind, published, rate)

@@ -1,8 +1,5 @@
 from typing import Any
 
-class Schema:
-    def __init__(self, **settings: Any) -> None: ...
-
 class App:
     def __init__(self, id: str, **settings: Any) -> None: ...
 

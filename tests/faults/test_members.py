@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 
 import pytest
@@ -13,10 +12,6 @@ from tests.faults.moments import moments
 from tests.faults.world import World
 
 pytestmark = pytest.mark.timeout(300)
-
-_SHORT_SESSION = {
-    "RIVERRUN_KAFKA_OPTIONS": json.dumps({"session.timeout.ms": 2_000, "heartbeat.interval.ms": 500}),
-}
 
 
 def _everywhere(world: World, more: int) -> None:
@@ -37,7 +32,7 @@ def _everywhere(world: World, more: int) -> None:
 def test_frozen_member_comes_back_to_a_lost_cause(build: Build, rng: random.Random) -> None:
     """A member frozen past its session is replaced; when it goes on, what it had in hand is not committed."""
     world = build("frozen", partitions=2)
-    members = [world.chain(name, **_SHORT_SESSION) for name in ("one", "two")]
+    members = [world.chain(name) for name in ("one", "two")]
     for share, frozen in zip(moments(rng, 3, last=0.6), (0, 1, 0), strict=True):
         world.reach("ingest", share, feed=True)
         members[frozen].freeze()
@@ -53,11 +48,11 @@ def test_members_join_and_leave(build: Build, rng: random.Random) -> None:
     """Members come, are killed and leave in order, at random moments, within their limit."""
     world = build("joining", partitions=2)
     first, joins, dies, leaves = moments(rng, 4)
-    one = world.chain("one", **_SHORT_SESSION)
+    one = world.chain("one")
     world.reach("ingest", first, feed=True)
-    two = world.chain("two", **_SHORT_SESSION)
+    two = world.chain("two")
     world.reach("ingest", joins, feed=True)
-    three = world.chain("three", **_SHORT_SESSION)
+    three = world.chain("three")
     world.drain(one)
     world.reach("ingest", dies, feed=True)
     two.kill()
