@@ -77,6 +77,9 @@ class Figure:
         What else has to be reached, by name: (value, target).
     details
         Whatever explains the figure.
+    short_of
+        In what the run falls short of what the target is about (a smaller state, nothing to compare with); such a
+        figure says nothing on whether the target is reached.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Figure:
     rounds: tuple[float, ...] = ()
     parts: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     details: Json = field(default_factory=dict)
+    short_of: str = ""
 
     def as_json(self) -> dict[str, object]:
         """Return what is kept of it."""
@@ -98,7 +102,8 @@ class Figure:
             "spread": _rounded(self.spread),
             "better": target.better,
             "unit": target.unit,
-            "reached": reached,
+            "reached": None if self.short_of else reached,
+            "short_of": self.short_of,
             "rounds": [_rounded(each) for each in self.rounds],
             "parts": {name: {"value": _rounded(value), "reach": reach} for name, (value, reach) in self.parts.items()},
             "details": dict(self.details),

@@ -35,7 +35,7 @@ this one pipeline, with confluent-kafka, fastavro and River, and no layer betwee
 
 - **score_hop.** `bare/score_hop.py` consumes vectors in batches, scores them by the same trained models, and commits
   predictions and offsets in one transaction a batch. Both sides' output is checked to be the same, byte for byte.
-  riverrun is ahead for a reason: its encoders of the hot records are made by hand, where the loop uses fastavro's.
+  riverrun pays for its layers partly with a hand-made encoder of predictions, 5 µs quicker than the loop's fastavro.
 - **chained.** `bare/chained.py` does all five stages of the flights example in one loop: distrustful decoding, the
   merge by event time, duplicates, the windows (running totals, which whole minutes allow), three models, the join with
   late labels, evaluation. It pickles its state now and then and folds again, after a crash, what was committed since.
@@ -79,6 +79,8 @@ def _row(name: str, figure: Json) -> str:
     unit = "" if target.unit == "ratio" else f" {target.unit}"
     sign = "≥" if target.better == "more" else "≤"
     verdict = "reached" if figure.get("reached") else "**not reached**"
+    if figure.get("short_of"):
+        verdict = f"undecided: {figure['short_of']}"
     value, spread = figure.get("value"), figure.get("spread")
     return f"| `{name}` | {target.what} | {value}{unit} | {sign} {target.reach}{unit} | {spread} | {verdict} |"
 

@@ -21,7 +21,7 @@ class PlainLoop:
     metric
         A River metric of probabilities.
     schema
-        Avro schema of the vectors, as JSON has it.
+        Avro schema of the vectors, without logical types.
     features
         Which of its fields are features, in order.
     """

@@ -31,7 +31,7 @@ class HopSettings:
     features
         Fields of a vector that are features, in order.
     vector_schema, prediction_schema
-        Avro schemas, as JSON has them.
+        Avro schemas, without logical types: a time is wanted as the number that it is, not as a ``datetime``.
     prediction_frame
         The five bytes before each prediction.
     """

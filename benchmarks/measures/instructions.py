@@ -37,15 +37,16 @@ def measure(lab: Lab) -> Figure:
     del lab
     program = shutil.which("valgrind")
     if program is None:
-        return Figure("instructions", 1.0, 0.0, details={"note": "valgrind is not installed: not measured"})
+        return Figure("instructions", 0.0, 0.0, short_of="valgrind is not installed, nothing was counted")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "flights.pickle"
         isolated(save, file, _EVENTS)
         each = count(program, file, _EVENTS)
     kept = _kept()
     details: dict[str, object] = {"per_event": round(each), "kept_per_event": kept}
-    value = each / kept if kept else 1.0
-    return Figure("instructions", value, 0.0, (value,), details=details)
+    if not kept:
+        return Figure("instructions", 0.0, 0.0, details=details, short_of="no count is kept to compare with")
+    return Figure("instructions", each / kept, 0.0, (each / kept,), details=details)
 
 
 def keep(figure: Mapping[str, Any]) -> None:

@@ -44,7 +44,9 @@ def measure(lab: Lab) -> Figure:
         "pending_labels": entities,
         "empty_s": round(median_and_spread([seconds for _, seconds in rounds])[0], 2),
     }
-    return Figure("restart", value, spread, tuple(seconds for seconds, _ in rounds), details=details)
+    short_of = "" if entities == _ENTITIES["full"] else f"{entities:,} entities, not a million"
+    each = tuple(seconds for seconds, _ in rounds)
+    return Figure("restart", value, spread, each, details=details, short_of=short_of)
 
 
 class _Restarts:

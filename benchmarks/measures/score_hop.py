@@ -18,7 +18,7 @@ from riverrun.launch.pipeline_schemas import schemas_of
 from riverrun.models.publishing import open_version
 from riverrun.models.store import ModelStore
 from riverrun.pipeline import Pipeline
-from riverrun.records.avro import fullname
+from riverrun.records.avro import fullname, parsed
 from riverrun.records.framing import frame_header
 from riverrun.records.items import ModelVersion, Vector
 from riverrun.records.topics import Kind
@@ -109,8 +109,8 @@ def bare_side(lab: Lab, vectors: int, topic: str) -> Measured:
         vectors=deployment.topology.names[Kind.VECTORS],
         predictions=topic,
         features=pipeline.feature_names,
-        vector_schema=dict(schemas_of(pipeline).vector.schema),
-        prediction_schema=schema,
+        vector_schema=parsed(schemas_of(pipeline).vector.schema),
+        prediction_schema=parsed(schema),
         prediction_frame=frame_header(deployment.ids.id_of(fullname(schema), schema)),
     )
     models = _published(deployment)
