@@ -19,9 +19,10 @@ from benchmarks.flight_pipeline import flights_pipeline
 from benchmarks.flights import publish_steadily
 from benchmarks.lab import ALL_STAGES, Lab
 from benchmarks.measures.chained import bare_settings
+from benchmarks.percentiles import percentile
 from benchmarks.rounds import isolated, median_and_spread
 from benchmarks.service import await_, service
-from benchmarks.watch import Watch, appended, percentile
+from examples.flights.arrivals import Watch, appended
 from riverrun.adapters.kafka_log import KafkaLog
 from riverrun.records.headers import Stamp
 from riverrun.records.items import LABELLED, Example, Prediction, Source

@@ -15,7 +15,7 @@ from benchmarks.lab import ALL_STAGES, Lab, schema_ids
 from benchmarks.rounds import isolated, median_and_spread
 from benchmarks.service import await_, service
 from benchmarks.synthetic import Ask, busy_messages, busy_pipeline
-from benchmarks.watch import Watch
+from examples.flights.arrivals import Watch
 from riverrun.adapters.kafka_log import kafka_producer
 from riverrun.pipeline import Pipeline
 from riverrun.records.topics import Kind

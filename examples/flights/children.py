@@ -14,6 +14,9 @@ from typing import Self
 
 from riverrun.errors import RiverrunError
 
+RIVERRUN = (sys.executable, "-c", "from riverrun.cli import main; main()")
+"""The ``riverrun`` command of this very environment, to be followed by its arguments."""
+
 _STOP_S = 30.0
 _STATUS = "/proc/{pid}/status"
 
@@ -121,8 +124,7 @@ class Child:
 
 def start_pipeline(file: Path, environment: Mapping[str, str], log: Path) -> Child:
     """Start all stages of a pipeline file, chained in one process."""
-    program = "from riverrun.cli import main; main()"
-    return Child("pipeline", [sys.executable, "-c", program, "run", str(file), "--all", "--json"], environment, log)
+    return Child("pipeline", [*RIVERRUN, "run", str(file), "--all", "--json"], environment, log)
 
 
 def start_publisher(

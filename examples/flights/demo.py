@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import Final
 
 from rich.console import Console
 
-from examples.flights.children import Child, start_pipeline, start_publisher
+from examples.flights.children import RIVERRUN, Child, start_pipeline, start_publisher
 from examples.flights.display import Display
 from examples.flights.latency import LatencyWatch
 from examples.flights.monitor import Monitor
@@ -207,9 +206,8 @@ class _Run:
 
 def _verify(environment: Mapping[str, str], console: Console) -> Mapping[str, object]:
     """Run ``riverrun verify``; return what it found, after showing what is wrong."""
-    program = "from riverrun.cli import main; main()"
     result = subprocess.run(
-        [sys.executable, "-c", program, "verify", str(PIPELINE_FILE), "--json"],
+        [*RIVERRUN, "verify", str(PIPELINE_FILE), "--json"],
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         text=True,

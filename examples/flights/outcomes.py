@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from river import metrics
 
+from riverrun.models.measures import make_measures
 from riverrun.records.items import LABELLED, Example, FieldValue
 from riverrun.records.topics import Kind
 from riverrun.runtime.deployment import Deployment
@@ -17,7 +19,6 @@ Times = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 _BATCH = 5_000
-_SMALLEST = 1e-15
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +124,7 @@ def auc(labels: Floats, scores: Floats) -> float:
     >>> auc(np.array([0.0, 1.0, 0.0, 1.0]), np.array([0.1, 0.4, 0.4, 0.8]))
     0.875
     """
-    positives = float(labels.sum())
-    pairs = positives * (len(labels) - positives)
-    if not pairs:
-        return float("nan")
-    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    mean_ranks = np.cumsum(counts) - (counts - 1) / 2.0
-    ranks = float(mean_ranks[place][labels != 0.0].sum())
-    return (ranks - positives * (positives + 1.0) / 2.0) / pairs
+    return _figure(metrics.ROCAUC, labels, scores)
 
 
 def log_loss(labels: Floats, scores: Floats) -> float:
@@ -141,7 +135,11 @@ def log_loss(labels: Floats, scores: Floats) -> float:
     >>> round(log_loss(np.array([0.0, 1.0]), np.array([0.5, 0.5])), 4)
     0.6931
     """
-    if not len(labels):
-        return float("nan")
-    clipped = np.clip(scores, _SMALLEST, 1.0 - _SMALLEST)
-    return float(-np.mean(np.where(labels != 0.0, np.log(clipped), np.log1p(-clipped))))
+    return _figure(metrics.LogLoss, labels, scores)
+
+
+def _figure(metric: type, labels: Floats, scores: Floats) -> float:
+    """Return what riverrun's own measure says of these examples; NaN where it has no figure."""
+    (measure,) = make_measures((metric,), "binary")
+    found = measure.over(labels.tolist(), scores.tolist())
+    return float("nan") if found is None else found

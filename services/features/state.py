@@ -51,7 +51,6 @@ class FeatureState:
         self._partition = partition
         self._cursor = f"{events_topic}/{partition}/{partition}"
         self._description = " ".join((plan.fingerprint, *(group.id for group in plan.groups)))
-        self._marked = -1
         self._complete = False
 
     def load(self) -> Mapping[str, int] | None:
@@ -78,7 +77,6 @@ class FeatureState:
             self._wipe()
             return None
         self._complete = True
-        self._marked = marker
         return {self._cursor: marker}
 
     def _stored_plan(self) -> str:
@@ -110,7 +108,6 @@ class FeatureState:
         if not self._complete:
             self._write_all(position)
         self._table.clear_dirty()
-        self._marked = position
         return ()
 
     def _write_all(self, position: int) -> None:
@@ -141,7 +138,6 @@ class FeatureState:
         self._wipe()
         self._table.clear()
         self._complete = False
-        self._marked = -1
 
     def close(self) -> None:
         """Do nothing: the store is its owner's to close."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Final
+
+from riverrun.explained import ExplainedCode
 
 __all__ = ["MAX_DETAIL", "Reason", "RefusedError"]
 
@@ -11,7 +12,7 @@ MAX_DETAIL: Final = 500
 """Longest detail of a dead letter, in characters."""
 
 
-class Reason(StrEnum):
+class Reason(ExplainedCode):
     """The reason code of a dead letter; `explanation` says what it means and so what a producer should change.
 
     Examples
@@ -19,15 +20,6 @@ class Reason(StrEnum):
     >>> Reason.NOT_FINITE, Reason.NOT_FINITE.explanation
     (<Reason.NOT_FINITE: 'not_finite'>, 'A number is NaN or infinite.')
     """
-
-    explanation: str
-
-    def __new__(cls, code: str, explanation: str) -> Reason:
-        """Make a member from its code and its explanation."""
-        member = str.__new__(cls, code)
-        member._value_ = code
-        member.explanation = explanation
-        return member
 
     EMPTY = "empty", "The record has no value, or one of no bytes."
     TOO_LARGE = "too_large", "The value is longer than messages may be."

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from examples.flights.children import RIVERRUN
 from examples.flights.publish import SEED
 from examples.flights.source import expected_counts
 
@@ -21,10 +21,9 @@ EVENTS = 8_000
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What ``riverrun demo --events 8000`` leaves behind, on servers of its own."""
     path = tmp_path_factory.mktemp("demo")
-    program = "from riverrun.cli import main; main()"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RIVERRUN_")}
     result = subprocess.run(
-        [sys.executable, "-c", program, "demo", "--events", str(EVENTS), "--in", str(path), "--json"],
+        [*RIVERRUN, "demo", "--events", str(EVENTS), "--in", str(path), "--json"],
         env={**environment, **{k: v for k, v in os.environ.items() if k == "RIVERRUN_CACHE"}},
         capture_output=True,
         text=True,

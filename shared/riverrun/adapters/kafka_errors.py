@@ -31,7 +31,7 @@ END_OF_PARTITION: Final = "_PARTITION_EOF"
 EXISTS: Final = "TOPIC_ALREADY_EXISTS"
 """Somebody else created the topic first."""
 
-ELECTING: Final = frozenset({"NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE", "NOT_LEADER_OR_FOLLOWER"})
+ELECTING: Final = frozenset({"NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE"})
 """The partition's leader is not known, or does not know yet that it is."""
 
 UNKNOWN_TOPIC: Final = frozenset({"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC"})
@@ -54,7 +54,7 @@ REFUSED: Final = frozenset(
 )
 """A member will not be let into its group, however long it waits."""
 
-HEALS: Final = frozenset(
+HEALS: Final = ELECTING | frozenset(
     {
         "_TRANSPORT",
         "_ALL_BROKERS_DOWN",
@@ -64,8 +64,6 @@ HEALS: Final = frozenset(
         "_WAIT_COORD",
         "_NODE_UPDATE",
         "_DESTROY_BROKER",
-        "NOT_LEADER_FOR_PARTITION",
-        "LEADER_NOT_AVAILABLE",
         "REPLICA_NOT_AVAILABLE",
         "BROKER_NOT_AVAILABLE",
         "OFFSET_NOT_AVAILABLE",

@@ -13,6 +13,8 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
+from riverrun.launch.process import EXIT_FAILED, EXIT_UNAVAILABLE, EXIT_USAGE
+
 _Item = TypeVar("_Item")
 
 OUT = Console(highlight=False, soft_wrap=True)
@@ -23,11 +25,11 @@ class Exit(IntEnum):
     """Exit codes, the same for every command."""
 
     OK = 0
-    FAILED = 1
+    FAILED = EXIT_FAILED
     """It ran and found something wrong: problems in a pipeline file, a broken promise."""
-    USAGE = 2
+    USAGE = EXIT_USAGE
     """The command line or a setting is wrong."""
-    UNAVAILABLE = 69
+    UNAVAILABLE = EXIT_UNAVAILABLE
     """Kafka, Redis or a program that is needed is away (``EX_UNAVAILABLE``)."""
 
 

@@ -138,7 +138,9 @@ class Learner(ABC):
         What it last raised or returned then; empty if it never failed.
     """
 
-    __slots__ = ("_estimator", "_untaught", "failures", "last_failure", "name", "seed")
+    __slots__ = ("_estimator", "_learn", "_untaught", "failures", "last_failure", "name", "seed")
+
+    _learn: Callable[..., object]
 
     def __init__(self, name: str, seed: int, estimator: object, untaught: str = "") -> None:
         self.name = name
@@ -181,15 +183,19 @@ class Learner(ABC):
     def _spare(self) -> None:
         """Put off asking the model until it has learned."""
 
+    def _learn_first(self, *example: object) -> object:
+        """Learn the first example, in whatever form the model takes it, and ask the model itself from then on."""
+        self._bind(self._estimator)
+        return self._learn(*example)
+
     def _failed(self, failure: object) -> None:
         self.failures += 1
         self.last_failure = repr(failure)[:300]
 
 
 class _BinaryLearner(Learner):
-    __slots__ = ("_learn", "_probabilities")
+    __slots__ = ("_probabilities",)
 
-    _learn: Callable[[Features, bool], object]
     _probabilities: Callable[[Features], Mapping[object, float]]
 
     def _bind(self, estimator: object) -> None:
@@ -198,10 +204,6 @@ class _BinaryLearner(Learner):
 
     def _spare(self) -> None:
         self._learn, self._probabilities = self._learn_first, _no_probabilities
-
-    def _learn_first(self, x: Features, y: bool) -> object:
-        self._bind(self._estimator)
-        return self._learn(x, y)
 
     def predict(self, x: Features) -> float:
         try:
@@ -227,9 +229,8 @@ class _BinaryLearner(Learner):
 
 
 class _RegressionLearner(Learner):
-    __slots__ = ("_learn", "_predict")
+    __slots__ = ("_predict",)
 
-    _learn: Callable[[Features, float], object]
     _predict: Callable[[Features], float | None]
 
     def _bind(self, estimator: object) -> None:
@@ -238,10 +239,6 @@ class _RegressionLearner(Learner):
 
     def _spare(self) -> None:
         self._learn, self._predict = self._learn_first, _no_prediction
-
-    def _learn_first(self, x: Features, y: float) -> object:
-        self._bind(self._estimator)
-        return self._learn(x, y)
 
     def predict(self, x: Features) -> float:
         try:
@@ -268,9 +265,8 @@ class _RegressionLearner(Learner):
 class _DetectorLearner(Learner):
     """An anomaly detector among classifiers: its score stands for the probability, no label is needed."""
 
-    __slots__ = ("_learn", "_score")
+    __slots__ = ("_score",)
 
-    _learn: Callable[[Features], object]
     _score: Callable[[Features], float]
 
     def _bind(self, estimator: object) -> None:
@@ -279,10 +275,6 @@ class _DetectorLearner(Learner):
 
     def _spare(self) -> None:
         self._learn, self._score = self._learn_first, _no_score
-
-    def _learn_first(self, x: Features) -> object:
-        self._bind(self._estimator)
-        return self._learn(x)
 
     def predict(self, x: Features) -> float:
         try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
+
+from riverrun.explained import ExplainedCode
 
 __all__ = ["Failpoint", "Reach", "nowhere"]
 
 
-class Failpoint(StrEnum):
+class Failpoint(ExplainedCode):
     """A point that a task passes; `explanation` says what is done when it does.
 
     Examples
@@ -16,15 +17,6 @@ class Failpoint(StrEnum):
     >>> Failpoint("after-commit").explanation
     'A batch is committed; no state reflects it yet.'
     """
-
-    explanation: str
-
-    def __new__(cls, name: str, explanation: str) -> Failpoint:
-        """Make a member from its name and its explanation."""
-        member = str.__new__(cls, name)
-        member._value_ = name
-        member.explanation = explanation
-        return member
 
     BEFORE_COMMIT = "before-commit", "A batch is folded and sent; it is not committed."
     AFTER_COMMIT = "after-commit", "A batch is committed; no state reflects it yet."

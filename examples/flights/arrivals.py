@@ -1,10 +1,9 @@
-"""What a consumer sees: when each prediction can be read, against when its event was appended."""
+"""What a consumer sees: when each record can be read, and when it was appended."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
 
 from riverrun.runtime.ports import Log
 
@@ -57,15 +56,3 @@ def appended(log: Log, topic: str, offset: int) -> dict[bytes, int]:
     finally:
         reader.close()
     return found
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """Return a percentile, the nearest of the values.
-
-    Examples
-    --------
-    >>> percentile([3.0, 1.0, 2.0], 0.5)
-    2.0
-    """
-    ordered = sorted(values)
-    return ordered[int((len(ordered) - 1) * share)]
