@@ -8,7 +8,7 @@ if ! command -v uv >/dev/null; then
     echo "riverrun: locking needs uv, the only step that does: pip install uv" >&2
     exit 1
 fi
-uv pip compile pyproject.toml --extra demo --extra dev \
+uv pip compile pyproject.toml --all-extras \
     --universal --python-version 3.11 --generate-hashes \
     --no-emit-index-url --no-emit-find-links --no-annotate \
     --custom-compile-command "make lock" --quiet --output-file requirements.lock "$@"
