@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults lint format lock clean
+.PHONY: help setup demo test lint format lock clean
 
 VENV := .venv
 EVENTS ?=
@@ -22,9 +22,6 @@ demo: setup  ## run the flight delay demo (EVENTS=n for its length)
 
 test: setup  ## run all tests and doctests (PYTEST_ARGS="-k name" for some)
 	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
-
-faults: setup  ## kill, freeze and wipe real processes and servers, and judge what is left (some minutes)
-	@$(VENV)/bin/python -m pytest tests/faults $(PYTEST_ARGS)
 
 lint: setup  ## check style, types and import contracts
 	$(VENV)/bin/ruff check .
