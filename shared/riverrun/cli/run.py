@@ -19,7 +19,7 @@ from riverrun.cli.output import ERR
 from riverrun.errors import RiverrunError, SettingsError
 from riverrun.launch.service import run_stages
 from riverrun.pipeline import load
-from riverrun.pipeline.check import check
+from riverrun.pipeline.check import check_file
 from riverrun.runtime.settings import Settings
 from riverrun.runtime.stage import StageDefinition
 from riverrun.runtime.worker import Worker
@@ -89,7 +89,8 @@ def _execute(file: Path, stages: Sequence[StageDefinition], *, chained: bool, js
 
 def _refuse_problems(file: Path) -> None:
     """Raise if the check finds an error: what the pipeline would write could not be taken back."""
-    problems = [problem for problem in check(load(file)) if problem.severity == "error"]
+    load(file)  # first, since a file that cannot be loaded tells of itself better than a list of one problem does
+    problems = [problem for problem in check_file(file) if problem.severity == "error"]
     if problems:
         raise RiverrunError(
             f"the pipeline has {len(problems)} problem(s): {problems[0]}", hint=f"riverrun check {file} tells all"

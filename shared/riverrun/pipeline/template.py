@@ -110,6 +110,8 @@ pipeline = Pipeline(
     # The champion's predictions count; challengers predict and learn in its shadow, on the same examples.
     champion=Model("logistic", logistic_regression),
     challengers=[Model("tree", lambda: tree.HoeffdingTreeClassifier(grace_period=50))],
+    # A snapshot of the models each so many examples. A real stream wants thousands: leave the line out for that.
+    snapshot_every=20,
 )
 '''
 
