@@ -90,6 +90,23 @@ ensure_redis() {
             "(dnf install redis, apk add redis, brew install redis), or set RIVERRUN_REDIS"
 }
 
+# The demo's baseline, LightGBM, links to the OpenMP runtime, which slim images lack.
+ensure_openmp() {
+    if [ "$(uname)" = Linux ]; then
+        # ldconfig is not on everybody's path, and musl has none that lists.
+        if { PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null || true; } | grep -q 'libgomp\.so\.1' ||
+            compgen -G '/usr/lib*/libgomp.so.1' >/dev/null || compgen -G '/usr/lib/*/libgomp.so.1' >/dev/null; then
+            return
+        fi
+    elif ! command -v brew >/dev/null || [ -e "$(brew --prefix)/opt/libomp" ]; then
+        return
+    fi
+    say "installing the OpenMP runtime"
+    install_by_package_manager libgomp1 libgomp libgomp libomp >&2 ||
+        fail "the OpenMP runtime (libgomp) is missing and cannot be installed from here; run: apt-get install libgomp1" \
+            "(dnf install libgomp, apk add libgomp, brew install libomp)"
+}
+
 # Where riverrun.embedded.jars puts them; asking Python would cost a second each time.
 kafka_folder() {
     local version
@@ -111,5 +128,6 @@ ensure_kafka() {
 }
 
 install_packages
+ensure_openmp
 ensure_redis
 ensure_kafka
