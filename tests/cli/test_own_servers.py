@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 from riverrun.embedded import EmbeddedCluster
@@ -14,7 +15,10 @@ from tests.cli.parcels import PROGRAM
 
 
 def test_commands_share_the_servers_that_up_runs(pipeline_file: Path) -> None:
-    """While ``up`` runs, ``status`` uses its servers and leaves them running; at its end ``up`` stops them."""
+    """While ``up`` runs, ``status`` uses its servers and leaves them running; at its end ``up`` stops them.
+
+    One that crashes meanwhile is brought back.
+    """
     data = pipeline_file.parent / "data"
     settings = {name: value for name, value in os.environ.items() if name not in SERVERS}
     settings["RIVERRUN_DATA"] = str(data)
@@ -33,6 +37,11 @@ def test_commands_share_the_servers_that_up_runs(pipeline_file: Path) -> None:
             assert [look.code for look in looks] == [0, 0]
             assert (servers.kafka.pid, servers.redis.pid) == pids
             assert process.poll() is None
+            servers.redis.kill()
+            while servers.redis.pid in {0, pids[1]}:
+                assert process.poll() is None
+                time.sleep(0.1)  # another process brings it back, and cannot wake us
+                servers.find()
         finally:
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=60)

@@ -106,7 +106,9 @@ def test_a_pipeline_with_problems_is_not_run(pipeline_file: Path, command: str) 
 def test_a_feature_defined_twice_is_not_run(pipeline_file: Path) -> None:
     """A second definition hides the first from Python, so only the file's text shows it: ``up`` reads that too."""
     text = pipeline_file.read_text(encoding="utf-8")
-    doubled = text.replace('"carrier": shipped.carrier,', '"carrier": shipped.carrier,\n        "carrier": shipped.weight,')
+    doubled = text.replace(
+        '"carrier": shipped.carrier,', '"carrier": shipped.carrier,\n        "carrier": shipped.weight,'
+    )
     assert doubled != text
     pipeline_file.write_text(doubled, encoding="utf-8")
     data = pipeline_file.parent / "data"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from riverrun.embedded import open_cluster
+from riverrun.embedded.keeper import Keeper
 from riverrun.errors import RiverrunError
 from riverrun.launch.chains import cut_chains
 from riverrun.launch.connect import connect
@@ -57,7 +58,13 @@ def run_stages(
         chains = cut_chains(stages, deployment.topology.partitions, chained=chained)
         worker = Worker(deployment, chains)
         display = watch(worker) if watch is not None else None
-        return run_until_stopped(worker, settings.drain_limit_ms / 1000, display)
+        keeper = Keeper(cluster)
+
+        def look(wait: float) -> bool:
+            keeper.look()
+            return display is not None and display(wait)
+
+        return run_until_stopped(worker, settings.drain_limit_ms / 1000, look)
 
 
 def run_service(arguments: Sequence[str], stage: StageDefinition) -> int:
