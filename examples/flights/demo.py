@@ -24,10 +24,9 @@ from examples.flights.latency import LatencyWatch
 from examples.flights.monitor import Monitor
 from examples.flights.outcomes import Outcomes
 from examples.flights.picture import draw
-from examples.flights.publish import SEED
+from examples.flights.publish import YEAR_MESSAGES
 from examples.flights.quality import measure
 from examples.flights.report import Measurements, Report
-from examples.flights.source import publish_plan
 from riverrun.adapters.kafka_log import KafkaLog
 from riverrun.embedded import Addresses, open_cluster
 from riverrun.errors import RiverrunError, SettingsError
@@ -73,7 +72,7 @@ def run_demo(settings: DemoSettings, console: Console) -> Report:
         If a server cannot be had, a process fails, or the topics of an earlier run are in the way.
     """
     began = time.monotonic()
-    total = len(publish_plan(SEED).times)
+    total = YEAR_MESSAGES
     if settings.events is not None:
         if settings.events < _FEWEST:
             raise SettingsError(f"{settings.events} events are too few", hint=f"give at least {_FEWEST:,}")

@@ -24,6 +24,9 @@ from riverrun.embedded import read_external_servers
 from riverrun.errors import SettingsError, UnavailableError
 
 SEED = 7
+YEAR_MESSAGES = 1_034_283
+"""How many messages the whole year has with this seed; making the plan of them only to know would take seconds."""
+
 _REPORT_EVERY = 5_000
 _TICK_S = 0.005
 _FLUSH_S = 60.0
