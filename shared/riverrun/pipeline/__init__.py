@@ -14,6 +14,7 @@ from riverrun.pipeline.aggregates import (
 )
 from riverrun.pipeline.closures import Compiled
 from riverrun.pipeline.compiling import compile_expression
+from riverrun.pipeline.drift import Drift
 from riverrun.pipeline.errors import DefinitionError, ExpressionError, LoadError
 from riverrun.pipeline.expressions import Aggregate, Expression, FieldRef
 from riverrun.pipeline.functions import abs_, hour_of, log1p, maximum, minimum, sqrt, to_number, weekday_of
@@ -31,6 +32,7 @@ __all__ = [
     "Aggregate",
     "Compiled",
     "DefinitionError",
+    "Drift",
     "Expression",
     "ExpressionError",
     "FieldRef",

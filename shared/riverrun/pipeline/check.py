@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from riverrun.pipeline.checks.aggregates import check_aggregates
+from riverrun.pipeline.checks.alerts import check_alerts
+from riverrun.pipeline.checks.drift import check_drift
 from riverrun.pipeline.checks.duplicates import check_duplicates
 from riverrun.pipeline.checks.expressions import check_expressions
 from riverrun.pipeline.checks.joins import check_join
@@ -23,7 +25,16 @@ from riverrun.pipeline.problems import Problem, from_error
 
 __all__ = ["Problem", "check", "check_file"]
 
-_STATIC_CHECKS = (check_names, check_streams, check_expressions, check_aggregates, check_join, check_leakage)
+_STATIC_CHECKS = (
+    check_names,
+    check_streams,
+    check_expressions,
+    check_aggregates,
+    check_join,
+    check_leakage,
+    check_alerts,
+    check_drift,
+)
 
 
 def check(pipeline: Pipeline) -> list[Problem]:

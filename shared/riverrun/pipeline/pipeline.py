@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from riverrun.pipeline.alerts import AlertRule, Route
+from riverrun.pipeline.drift import Drift
 from riverrun.pipeline.durations import Duration, parse_duration
 from riverrun.pipeline.errors import DefinitionError
 from riverrun.pipeline.expressions import Aggregate, Expression, FieldRef
@@ -51,6 +53,10 @@ class Pipeline:
     metrics : sequence of callable
         What builds the metrics of the evaluation, such as River's ``metrics.LogLoss``; the first ranks
         models.
+    alerts : sequence of AlertRule or Route
+        What people want to be told of, and by which way.
+    drift : Drift, optional
+        What is watched for drift; nothing if left out.
     dedupe : duration
         How long an event's id is remembered, in event time.
     snapshot_every : int
@@ -71,6 +77,8 @@ class Pipeline:
     streams: Sequence[Stream] = ()
     rules: Sequence[Expression] = ()
     metrics: Sequence[Callable[[], object]] = ()
+    alerts: Sequence[AlertRule | Route] = ()
+    drift: Drift | None = None
     dedupe: Duration = "24h"
     snapshot_every: int = 10_000
     location: Location | None = field(default_factory=caller_location, repr=False)
@@ -91,6 +99,11 @@ class Pipeline:
             if not all(isinstance(each, kind) for each in getattr(self, what)):
                 raise DefinitionError(f"{what}= of a pipeline is a list of {kind.__name__}", code="bad-pipeline")
             object.__setattr__(self, what, tuple(getattr(self, what)))
+        if not isinstance(self.drift, Drift | None):
+            raise DefinitionError(f"drift= of a pipeline is a Drift, not {self.drift!r}", code="bad-pipeline")
+        if not all(isinstance(each, AlertRule | Route) for each in self.alerts):
+            raise DefinitionError("alerts= of a pipeline is a list of alert rules and routes", code="bad-pipeline")
+        object.__setattr__(self, "alerts", tuple(self.alerts))
         object.__setattr__(self, "features", MappingProxyType(dict(self.features)))
         object.__setattr__(self, "rules", tuple(self.rules))
         object.__setattr__(self, "metrics", tuple(self.metrics))
@@ -115,6 +128,16 @@ class Pipeline:
     def models(self) -> tuple[Model, ...]:
         """The champion and the challengers."""
         return (self.champion, *self.challengers)
+
+    @property
+    def alert_rules(self) -> tuple[AlertRule, ...]:
+        """The rules among ``alerts``."""
+        return tuple(each for each in self.alerts if isinstance(each, AlertRule))
+
+    @property
+    def alert_routes(self) -> tuple[Route, ...]:
+        """The routes among ``alerts``."""
+        return tuple(each for each in self.alerts if isinstance(each, Route))
 
     @property
     def feature_names(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final
 
-__all__ = ["double_bytes", "long_bytes", "sized", "text"]
+__all__ = ["double_at", "double_bytes", "long_at", "long_bytes", "sized", "sized_at", "text", "text_at"]
 
 
 def _slow_long(value: int) -> bytes:
@@ -36,6 +36,9 @@ _LAST: Final = tuple(bytes((low,)) if low < 0x80 else bytes((low & 0x7F | 0x80, 
 
 double_bytes: Final = Struct("<d").pack
 """Encode a double."""
+
+double_at: Final = Struct("<d").unpack_from
+"""Decode a double at a place in bytes, into a tuple of one; it takes eight."""
 
 
 def long_bytes(value: int) -> bytes:
@@ -79,3 +82,56 @@ def text(value: str) -> bytes:
     raw = value.encode()
     length = len(raw)
     return (_SMALL[length] if length < _DIRECT else long_bytes(length)) + raw
+
+
+def long_at(data: bytes, at: int) -> tuple[int, int]:
+    r"""Decode an int or long at a place in bytes; return it, and where it ends.
+
+    Examples
+    --------
+    >>> long_at(b"\x80\x01", 0)
+    (64, 2)
+    """
+    byte = data[at]
+    at += 1
+    rest, shift = byte & 0x7F, 7
+    while byte > 0x7F:
+        byte = data[at]
+        at += 1
+        rest |= (byte & 0x7F) << shift
+        shift += 7
+    return (rest >> 1) ^ -(rest & 1), at
+
+
+def sized_at(data: bytes, at: int) -> tuple[bytes, int]:
+    r"""Decode bytes at a place in others; return them, and where they end.
+
+    Where too few follow, that is beyond the end of all: whoever reads on or looks will notice.
+
+    Examples
+    --------
+    >>> sized_at(b"\x04ab", 0)
+    (b'ab', 3)
+    """
+    length = data[at]
+    if length > 0x7F:
+        length, at = long_at(data, at)
+    else:
+        length = (length >> 1) ^ -(length & 1)
+        at += 1
+    if length < 0:
+        raise ValueError(f"bytes have the length {length}")
+    end = at + length
+    return data[at:end], end
+
+
+def text_at(data: bytes, at: int) -> tuple[str, int]:
+    r"""Decode a string at a place in bytes; return it, and where it ends; as `sized_at`.
+
+    Examples
+    --------
+    >>> text_at(b"\x04\xc3\xa9", 0)
+    ('é', 3)
+    """
+    raw, end = sized_at(data, at)
+    return raw.decode(), end

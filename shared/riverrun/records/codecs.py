@@ -6,7 +6,8 @@ whose id is not the current one is resolved from the schema that wrote it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from riverrun.errors import RiverrunError
 from riverrun.records import headers as record_headers
 from riverrun.records.avro import (
     AvroRecord,
+    content,
     fullname,
     make_reader,
     make_resolving_reader,
@@ -24,6 +26,7 @@ from riverrun.records.definition import PipelineSchemas, StreamSchema, identity_
 from riverrun.records.fixed_records import FIXED_RECORDS, FixedRecord
 from riverrun.records.framing import FRAME_SIZE, frame_header
 from riverrun.records.headers import Header, Stamp
+from riverrun.records.hot_decoders import decode_example, decode_prediction, make_values_decoder, make_vector_decoder
 from riverrun.records.hot_encoders import (
     make_example_encoder,
     make_prediction_encoder,
@@ -31,7 +34,10 @@ from riverrun.records.hot_encoders import (
 )
 from riverrun.records.ids import SchemaIds
 from riverrun.records.items import (
+    Alert,
+    AlertCommand,
     DeadLetter,
+    Drift,
     Evaluation,
     Event,
     Example,
@@ -85,6 +91,7 @@ class Codecs:
         self._decoders: dict[int, Decoder] = {}
         self._event_decoders: dict[tuple[str, int], Decoder] = {}
         self._makers: dict[str, tuple[AvroRecord, Callable[[Callable[[bytes], AvroRecord]], Decoder]]] = {}
+        self._hot: dict[str, Decoder] = {}
         self._streams = {stream.name: stream for stream in pipeline.streams}
         self._stream_names = {stream.name: stream.name.encode() for stream in pipeline.streams}
         self._stream_ids = {stream.name: ids.id_of(stream.subject, stream.schema) for stream in pipeline.streams}
@@ -98,8 +105,10 @@ class Codecs:
         frame = frame_header(self._ids.id_of(name, schema))
         if record.item is Prediction:
             self._encoders[Prediction] = make_prediction_encoder(frame)
+            self._hot[name] = decode_prediction
         elif record.item is Example:
             self._encoders[Example] = make_example_encoder(frame)
+            self._hot[name] = decode_example
         else:
             write, to_fields = make_writer(schema, frame), record.to_fields
             self._encoders[record.item] = lambda item: write(to_fields(item))
@@ -114,6 +123,8 @@ class Codecs:
         vector = self._pipeline.vector
         frame = frame_header(self._ids.id_of(self._pipeline.vector_subject, vector.schema))
         self._encoders[Vector] = make_vector_encoder(frame, vector.types)
+        self._hot[fullname(vector.schema)] = make_vector_decoder(vector.types)
+        self._values = make_values_decoder(frame, vector.types)
         pick = _picker(vector.names)
 
         def make(read: Callable[[bytes], AvroRecord]) -> Decoder:
@@ -194,7 +205,7 @@ class Codecs:
                 hint="only riverrun may write to its own topics; `riverrun verify` checks them",
             ) from error
 
-    def from_wire(self, value: bytes | None, headers: tuple[Header, ...] | list[Header]) -> tuple[Item, Stamp]:
+    def from_wire(self, value: bytes | None, headers: Sequence[Header]) -> tuple[Item, Stamp]:
         """Return the item and the stamp of a record of any of the pipeline's topics but ``progress``.
 
         Raises
@@ -227,6 +238,14 @@ class Codecs:
             raise CodecError(f"expected a vector, found {type(item).__name__}")
         return item
 
+    def decode_values(self, payload: bytes) -> tuple[FieldValue, ...]:
+        """Return the features of the vector inside a prediction or example; raises as `decode_vector` does."""
+        try:
+            return self._values(payload)
+        except (LookupError, ValueError, struct.error):
+            # Of an older schema, or damaged, and then it is said in words.
+            return self.decode_vector(payload).values
+
     def _find(self, value: bytes, schema_id: int, stream: str) -> Decoder:
         """Make the decoder of a schema id met for the first time: the current schema's, or of an older version."""
         if len(value) < FRAME_SIZE or value[0] != 0:
@@ -250,7 +269,8 @@ class Codecs:
         if found is None:
             raise CodecError(f"schema id {schema_id} is {fullname(written)}, which is no record of riverrun's")
         current, make = found
-        decoder = self._decoders[schema_id] = make(_reader(written, current))
+        hot = self._hot.get(fullname(written)) if content(written) == content(current) else None
+        decoder = self._decoders[schema_id] = make(_reader(written, current)) if hot is None else hot
         return decoder
 
 
@@ -346,4 +366,10 @@ def _key(item: Item) -> bytes | None:
         return b"alias/" + item.alias.encode()
     if isinstance(item, Evaluation):
         return item.model.encode()
+    if isinstance(item, Drift):
+        return f"{item.kind}/{item.subject}/{item.segment}".encode()
+    if isinstance(item, Alert):
+        return item.incident.encode()
+    if isinstance(item, AlertCommand):
+        return item.id.encode()
     raise CodecError(f"{type(item).__name__} is not written by itself")

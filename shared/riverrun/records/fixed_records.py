@@ -8,7 +8,10 @@ from typing import Any, Final, Protocol
 from riverrun.records.avro import AvroRecord
 from riverrun.records.headers import Stamp
 from riverrun.records.items import (
+    Alert,
+    AlertCommand,
     DeadLetter,
+    Drift,
     Evaluation,
     Example,
     InputPosition,
@@ -18,6 +21,7 @@ from riverrun.records.items import (
     ModelVersion,
     Prediction,
     Progress,
+    Source,
 )
 
 __all__ = ["FIXED_RECORDS", "FixedRecord"]
@@ -231,6 +235,7 @@ def _progress_to(item: Progress) -> AvroRecord:
         "watermark": item.watermark,
         "latency_ms": item.latency_ms,
         "transactional_id": item.transactional_id,
+        "degraded": item.degraded,
     }
 
 
@@ -257,6 +262,105 @@ def _progress_from(fields: Fields, value: bytes, stamp: Stamp) -> Progress:
         watermark=fields["watermark"],
         latency_ms=fields["latency_ms"],
         transactional_id=fields["transactional_id"],
+        degraded=fields["degraded"],
+    )
+
+
+_HISTOGRAMS: Final = ("edges", "labels", "reference", "current")
+
+
+def _drift_to(item: Drift) -> AvroRecord:
+    return {
+        "id": item.id,
+        "kind": item.kind,
+        "severity": item.severity,
+        "subject": item.subject,
+        "segment": item.segment,
+        "statistic": item.statistic,
+        "value": item.value,
+        "threshold": item.threshold,
+        "p_value": item.p_value,
+        "topic": item.source.topic,
+        "partition": item.source.partition,
+        "since_offset": item.since_offset,
+        "since_time": item.since_time,
+        "detected_offset": item.detected_offset,
+        "time": item.time,
+        "edges": list(item.edges),
+        "labels": list(item.labels),
+        "reference": list(item.reference),
+        "current": list(item.current),
+        "message": item.message,
+    }
+
+
+def _drift_from(fields: Fields, value: bytes, stamp: Stamp) -> Drift:
+    plain = {name: fields[name] for name in fields.keys() - {*_HISTOGRAMS, "topic", "partition"}}
+    histograms: Fields = {name: tuple(fields[name]) for name in _HISTOGRAMS}
+    return Drift(**plain, **histograms, source=stamp.source, seq=stamp.seq)
+
+
+def _alert_to(item: Alert) -> AvroRecord:
+    return {
+        "id": item.id,
+        "incident": item.incident,
+        "status": item.status,
+        "rule": item.rule,
+        "kind": item.kind,
+        "severity": item.severity,
+        "subject": item.subject,
+        "segment": item.segment,
+        "time": item.time,
+        "title": item.title,
+        "text": item.text,
+        "values": item.values,
+        "level": item.level,
+        "suppressed": item.suppressed,
+        "author": item.author,
+        "note": item.note,
+        "subscriptions": list(item.subscriptions),
+        "topic": item.source.topic,
+        "partition": item.source.partition,
+        "position": item.source.position,
+    }
+
+
+def _alert_from(fields: Fields, value: bytes, stamp: Stamp) -> Alert:
+    plain = {name: fields[name] for name in fields.keys() - {"subscriptions", "topic", "partition", "position"}}
+    return Alert(
+        **plain,
+        subscriptions=tuple(fields["subscriptions"]),
+        source=Source(fields["topic"], fields["partition"], fields["position"]),
+        seq=stamp.seq,
+    )
+
+
+def _alert_command_to(item: AlertCommand) -> AvroRecord:
+    return {
+        "id": item.id,
+        "action": item.action,
+        "time": item.time,
+        "author": item.author,
+        "alert": item.alert,
+        "note": item.note,
+        "subscription": item.subscription,
+        "channel": item.channel,
+        "url": item.url,
+        "secret": item.secret,
+        "min_severity": item.min_severity,
+        "segments": list(item.segments),
+        "rules": list(item.rules),
+    }
+
+
+def _alert_command_from(fields: Fields, value: bytes, stamp: Stamp) -> AlertCommand:
+    plain = {name: fields[name] for name in fields.keys() - {"segments", "rules"}}
+    return AlertCommand(
+        **plain,
+        segments=tuple(fields["segments"]),
+        rules=tuple(fields["rules"]),
+        source=stamp.source,
+        seq=stamp.seq,
     )
 
 
@@ -267,6 +371,9 @@ FIXED_RECORDS: Final = (
     FixedRecord("evaluation", Evaluation, _evaluation_to, _evaluation_from),
     FixedRecord("model_version", ModelVersion, _model_version_to, _model_version_from),
     FixedRecord("model_alias", ModelAlias, _model_alias_to, _model_alias_from),
+    FixedRecord("drift", Drift, _drift_to, _drift_from),
+    FixedRecord("alert", Alert, _alert_to, _alert_from),
+    FixedRecord("alert_command", AlertCommand, _alert_command_to, _alert_command_from),
     FixedRecord("progress", Progress, _progress_to, _progress_from),
 )
 """Every fixed record type."""

@@ -8,6 +8,7 @@ Kafka tool.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from riverrun.errors import RiverrunError
@@ -81,6 +82,13 @@ def build_for_event(writer: int, seq: int, source: Source, stream: bytes) -> lis
     ]
 
 
+@lru_cache(maxsize=1_024)
+def _place(place: bytes) -> tuple[str, int]:
+    """Return a topic and a partition; there are few of them."""
+    topic, partition = place.decode().rsplit("/", 1)
+    return topic, int(partition)
+
+
 def parse(headers: Iterable[Header]) -> Stamp:
     """Read the headers of a record of riverrun's own topics; others are ignored, the first of a name counts.
 
@@ -109,11 +117,11 @@ def parse(headers: Iterable[Header]) -> Stamp:
         )
     try:
         writer, _, number = seq.partition(b":")
-        topic, partition, position = source.decode().rsplit("/", 2)
+        place, _, position = source.rpartition(b"/")
         return Stamp(
             int(writer),
             int(number),
-            Source(topic, int(partition), int(position)),
+            Source(*_place(place), int(position)),
             "" if stream is None else stream.decode(),
         )
     except ValueError as error:

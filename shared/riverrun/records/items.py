@@ -32,6 +32,10 @@ class Source(NamedTuple):
     position: int
 
 
+NOWHERE = Source("", 0, UNSENT)
+"""The source of an item that was made from no record."""
+
+
 class ForeignRead(NamedTuple):
     """A partial of another partition that a vector merged: what the log alone would not tell."""
 
@@ -185,6 +189,91 @@ class ModelAlias:
 
 
 @dataclass(slots=True)
+class Drift:
+    """A finding: something is no longer distributed as it was in its reference.
+
+    ``kind`` and ``subject`` name what moved, ``segment`` of which predictions (``carrier=UA``; empty for all of them).
+    Offsets are places in the order in which the partition was folded that ``source`` names, from 0. ``edges``
+    are the inner bounds of a number's bins, or ``labels`` the categories, one a bin; ``reference`` and ``current``
+    count the values in each bin.
+    """
+
+    id: str
+    kind: str
+    severity: str
+    subject: str
+    segment: str
+    statistic: str
+    value: float
+    threshold: float
+    p_value: float | None
+    since_offset: int
+    since_time: int
+    detected_offset: int
+    time: int
+    edges: tuple[float, ...]
+    labels: tuple[str, ...]
+    reference: tuple[int, ...]
+    current: tuple[int, ...]
+    message: str
+    source: Source
+    seq: int = UNSENT
+
+
+@dataclass(slots=True)
+class Alert:
+    """One step in the life of an incident: that it was raised, escalated, acknowledged, or is over; or a digest.
+
+    ``id`` follows from ``source`` and the rule, so whoever receives an alert twice can tell. ``incident`` is the id of
+    the first alert of the same matter. ``subscriptions`` names whom it is for, as it was decided when it was made.
+    """
+
+    id: str
+    incident: str
+    status: str
+    rule: str
+    kind: str
+    severity: str
+    subject: str
+    time: int
+    title: str
+    source: Source
+    text: str = ""
+    segment: dict[str, str] = field(default_factory=dict)
+    values: dict[str, float] = field(default_factory=dict)
+    level: int = 0
+    suppressed: int = 0
+    author: str = ""
+    note: str = ""
+    subscriptions: tuple[str, ...] = ()
+    seq: int = UNSENT
+
+
+@dataclass(slots=True)
+class AlertCommand:
+    """What a person asks of the alerts service: ``acknowledge``, ``subscribe`` or ``unsubscribe``.
+
+    ``secret`` names a setting; no secret travels. A command with an ``id`` that was carried out before does nothing.
+    """
+
+    id: str
+    action: str
+    time: int
+    author: str
+    alert: str = ""
+    note: str = ""
+    subscription: str = ""
+    channel: str = ""
+    url: str = ""
+    secret: str = ""
+    min_severity: str = "info"
+    segments: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    source: Source = NOWHERE
+    seq: int = UNSENT
+
+
+@dataclass(slots=True)
 class InputPosition:
     """How far a stage has folded one writer's records of an input partition.
 
@@ -211,7 +300,20 @@ class Progress:
     watermark: int
     latency_ms: dict[str, float] = field(default_factory=dict)
     transactional_id: str = ""
+    degraded: dict[str, int] = field(default_factory=dict)
 
 
-Item = Event | DeadLetter | Vector | Prediction | Example | Evaluation | ModelVersion | ModelAlias
+Item = (
+    Event
+    | DeadLetter
+    | Vector
+    | Prediction
+    | Example
+    | Evaluation
+    | ModelVersion
+    | ModelAlias
+    | Drift
+    | Alert
+    | AlertCommand
+)
 """Anything a core may return from a step; its class decides the topic."""

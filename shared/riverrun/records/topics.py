@@ -6,7 +6,10 @@ from enum import StrEnum
 
 from riverrun.errors import RiverrunError
 from riverrun.records.items import (
+    Alert,
+    AlertCommand,
     DeadLetter,
+    Drift,
     Evaluation,
     Event,
     Example,
@@ -39,11 +42,15 @@ class Kind(StrEnum):
     MODELS = "models"
     DRIFT = "drift"
     ALERTS = "alerts"
+    ALERT_COMMANDS = "alert-commands"
+    ALERT_SIGNALS = "alert-signals"
     PROGRESS = "progress"
     SCHEMAS = "schemas"
 
 
-SINGLE_PARTITION = frozenset({Kind.EXAMPLES, Kind.MODELS, Kind.SCHEMAS})
+SINGLE_PARTITION = frozenset(
+    {Kind.EXAMPLES, Kind.MODELS, Kind.ALERTS, Kind.ALERT_COMMANDS, Kind.ALERT_SIGNALS, Kind.SCHEMAS}
+)
 """Topics that do not have as many partitions as the producers' topics."""
 
 COMPACTED = frozenset({Kind.MODELS, Kind.SCHEMAS})
@@ -58,6 +65,9 @@ KIND_OF_CLASS: dict[type, Kind] = {
     Evaluation: Kind.EVALUATIONS,
     ModelVersion: Kind.MODELS,
     ModelAlias: Kind.MODELS,
+    Drift: Kind.DRIFT,
+    Alert: Kind.ALERTS,
+    AlertCommand: Kind.ALERT_COMMANDS,
     Progress: Kind.PROGRESS,
 }
 """The kind of topic on which a record travels, by its class."""

@@ -20,7 +20,7 @@ _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
 _OWN_TOPICS: Final = (
     *("events", "dead-letters", "vectors", "predictions", "examples", "evaluations"),
-    *("models", "drift", "alerts", "progress", "schemas"),
+    *("models", "drift", "alerts", "alert-commands", "alert-signals", "progress", "schemas"),
 )
 
 
