@@ -1,0 +1,1 @@
+"""Judges the detection of drift: on seeded streams with known drifts, and on those without any."""

@@ -1,0 +1,1 @@
+"""Tells what is no longer as it was: inputs, predictions, errors, labels."""

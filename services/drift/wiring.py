@@ -1,0 +1,106 @@
+"""Plugs both drift cores into the runtime.
+
+They are two stages, since each is the fold of one log: what is there before any label, of each partition, and what the
+labels say, of each learner's shard. Both write to the topic ``drift``, as different writers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from riverrun.pipeline import Drift, Pipeline
+from riverrun.records.codecs import Codecs
+from riverrun.records.items import FieldValue
+from riverrun.records.topics import Kind, topic_name
+from riverrun.runtime.model_settings import model_keys
+from riverrun.runtime.stage import Stage, StageContext, StageDefinition
+from services.drift.core import DriftCore, DriftSettings
+from services.drift.observing import ErrorObserver, InputObserver
+from services.drift.state import DriftStore
+from services.drift.watching import monitor_settings, watched_features
+
+__all__ = ["DRIFT_ERRORS", "DRIFT_INPUTS"]
+
+_INPUTS = "drift-inputs"
+_ERRORS = "drift-errors"
+_NOTHING = Drift(features=())
+
+
+def _predictions(pipeline: Pipeline) -> tuple[str, ...]:
+    return (topic_name(pipeline.name, Kind.PREDICTIONS),)
+
+
+def _examples(pipeline: Pipeline) -> tuple[str, ...]:
+    return (topic_name(pipeline.name, Kind.EXAMPLES),)
+
+
+def _drift(pipeline: Pipeline) -> tuple[str, ...]:
+    return (topic_name(pipeline.name, Kind.DRIFT),)
+
+
+def _wanted(pipeline: Pipeline) -> bool:
+    return pipeline.drift is not None
+
+
+def _reader(codecs: Codecs) -> Callable[[bytes], tuple[FieldValue, ...]]:
+    def values(payload: bytes) -> tuple[FieldValue, ...]:
+        return codecs.decode_vector(payload).values
+
+    return values
+
+
+def _names(pipeline: Pipeline) -> tuple[str, ...]:
+    return tuple(model.name for model in pipeline.models)
+
+
+def _build_inputs(context: StageContext) -> Stage:
+    pipeline = context.pipeline
+    drift = pipeline.drift or _NOTHING
+    observer = InputObserver(
+        pipeline.feature_names,
+        watched_features(pipeline, drift),
+        _names(pipeline),
+        drift.segments,
+        _reader(context.codecs),
+    )
+    (topic,) = _predictions(pipeline)
+    settings = DriftSettings(topic, context.partition, *monitor_settings(drift))
+    return _stage(_INPUTS, DriftCore(observer, settings), context)
+
+
+def _build_errors(context: StageContext) -> Stage:
+    pipeline = context.pipeline
+    drift = pipeline.drift or _NOTHING
+    observer = ErrorObserver(
+        pipeline.feature_names,
+        _names(pipeline),
+        drift.segments,
+        binary=pipeline.task == "binary",
+        read_vector=_reader(context.codecs),
+    )
+    (topic,) = _examples(pipeline)
+    settings = DriftSettings(topic, 0, *monitor_settings(drift), models=_names(pipeline))
+    return _stage(_ERRORS, DriftCore(observer, settings), context)
+
+
+def _stage(name: str, core: DriftCore, context: StageContext) -> Stage:
+    state = DriftStore(core, context.open_store(name), model_keys(context.settings.data_folder))
+    return Stage(name, core, (state,))
+
+
+DRIFT_INPUTS = StageDefinition(
+    _INPUTS, inputs=_predictions, outputs=_drift, replays=_predictions, build=_build_inputs, wanted=_wanted
+)
+"""Watches features and scores, before any label is known."""
+
+DRIFT_ERRORS = StageDefinition(
+    _ERRORS,
+    inputs=_examples,
+    outputs=_drift,
+    replays=_examples,
+    build=_build_errors,
+    sharded=True,
+    lane=1,
+    wanted=_wanted,
+)
+"""Watches labels, errors and calibration."""
