@@ -18,6 +18,7 @@ from typing import Final
 
 from rich.console import Console
 
+from examples.flights.alerts import running_alerts
 from examples.flights.children import RIVERRUN, Child, start_pipeline, start_publisher
 from examples.flights.display import Display
 from examples.flights.latency import LatencyWatch
@@ -88,7 +89,10 @@ def run_demo(settings: DemoSettings, console: Console) -> Report:
         with Display(console) as display:
             measurements, outcomes = run.replay(display, began)
             display.say("all folded; now every promise is checked (riverrun verify)")
-        verdict = _verify(run.environment, console)
+        log = data / "alerts.log"
+        with running_alerts(deployment, cluster.addresses, PIPELINE_FILE, run.environment, log) as alerts:
+            verdict = _verify(run.environment, console)
+            told = alerts.finish()
         report = Report(
             measurements=measurements,
             survey=survey(deployment),
@@ -96,6 +100,7 @@ def run_demo(settings: DemoSettings, console: Console) -> Report:
             digest=_digest(verdict, pipeline.champion.name),
             verified=verdict.get("verified") is True,
             picture=settings.folder / "demo.png",
+            told=told,
         )
         deployment.log.close()
     draw(outcomes, report.quality, report.picture)

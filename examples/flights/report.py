@@ -5,15 +5,35 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from examples.flights.alerts import Told
 from examples.flights.quality import Quality
 from riverrun.launch.survey import Survey
+from riverrun.records.items import Alert
 
 _DEAD = "dead:"
+_MOST_ALERTS = 20
+
+
+def _day(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%d %b %Y %H:%M")
+
+
+def _alert(alert: Alert) -> dict[str, object]:
+    return {
+        "id": alert.id,
+        "status": alert.status,
+        "rule": alert.rule,
+        "severity": alert.severity,
+        "subject": alert.subject,
+        "time": _day(alert.time),
+        "title": alert.title,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +79,7 @@ class Report:
     digest: str
     verified: bool
     picture: Path
+    told: Told
 
     def as_json(self) -> dict[str, object]:
         """Return the document that ``build/demo.json`` holds."""
@@ -83,6 +104,9 @@ class Report:
             "memory_mb": dict(measured.memory_mb),
             "model_digest": self.digest,
             "verified": self.verified,
+            "alerts": [_alert(alert) for alert in self.told.alerts],
+            "alerts_delivered": len(self.told.delivered),
+            "alerts_refused": self.told.refused,
             "picture": str(self.picture),
         }
 
@@ -100,7 +124,9 @@ class Report:
     def print(self, console: Console) -> None:
         """Print the report for people."""
         console.print(self._quality_table())
-        for line in (self._intake(), self._ledger(), self._speed(), self._latency(), self._verdict()):
+        console.print(self._alerts_table())
+        lines = (self._intake(), self._ledger(), self._speed(), self._latency(), self._deliveries(), self._verdict())
+        for line in lines:
             console.print(line, markup=False)
 
     def _intake(self) -> str:
@@ -131,6 +157,24 @@ class Report:
     def _verdict(self) -> str:
         verdict = "every promise held" if self.verified else "A PROMISE WAS BROKEN, see above"
         return f"verified: {verdict}; the champion's digest is {self.digest[:16]}"
+
+    def _deliveries(self) -> str:
+        told = self.told
+        return (
+            f"{len(told.alerts)} alerts, {len(told.delivered)} of them delivered to a webhook on this machine, which "
+            f"verified each signature ({told.refused} refused)"
+        )
+
+    def _alerts_table(self) -> Table:
+        table = Table(title="alerts of the year", title_justify="left", header_style="bold")
+        for name in ("when", "severity", "what"):
+            table.add_column(name)
+        shown = [alert for alert in self.told.alerts if alert.status == "raised"]
+        for alert in shown[:_MOST_ALERTS]:
+            table.add_row(_day(alert.time), alert.severity, alert.title)
+        if len(shown) > _MOST_ALERTS:
+            table.add_row("", "", f"and {len(shown) - _MOST_ALERTS} more")
+        return table
 
     def _quality_table(self) -> Table:
         table = Table(title="predictions against labels", title_justify="left", header_style="bold")

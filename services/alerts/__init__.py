@@ -1,0 +1,1 @@
+"""Alerts: what people should know, from what the stages report."""

@@ -1,0 +1,173 @@
+"""The Faust application: an agent that folds the signals, tables that keep its state, and what runs beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import faust
+
+from riverrun.records.topics import Kind
+from riverrun.runtime.deployment import Deployment
+from riverrun.runtime.ports import FencedError, Log, Record, TopicSpec
+from services.alerts.alert_log import AlertLog
+from services.alerts.broker import broker_settings
+from services.alerts.fold import Fold
+from services.alerts.intake import IntakePace, intake_of
+from services.alerts.outbox import Outbox
+from services.alerts.tables import PARTS, StateTables
+
+__all__ = ["AlertsApp", "application_id"]
+
+_LOG = logging.getLogger("riverrun.alerts")
+_BATCH: Final = 1_000
+_WITHIN_S: Final = 0.1
+_SAVE_EVERY_S: Final = 1.0
+_SESSION_S: Final = 6.0
+
+INSTANCE: Final = "RIVERRUN_ALERTS_INSTANCE"
+"""Setting: this process's name among those that run the alerts, unique and lasting, such as a pod's.
+
+One that comes back under its name takes over at once, instead of when its predecessor's session has run out."""
+
+
+def application_id(pipeline: str) -> str:
+    """Return Faust's id of a pipeline's alerts: its consumer group, and the prefix of its changelog topics."""
+    return f"riverrun.{pipeline}.alerts"
+
+
+class AlertsApp:
+    """The alerts service of one pipeline.
+
+    Whoever is given the one partition of the signals topic folds it, runs the intake and delivers; others stand by.
+
+    Parameters
+    ----------
+    deployment
+        The pipeline on its log.
+    log
+        The same log, with clients that suit a low rate.
+    properties
+        librdkafka's, for Faust's own connections.
+    outbox
+        Delivers alerts.
+    """
+
+    def __init__(self, deployment: Deployment, log: Log, properties: Mapping[str, str], outbox: Outbox) -> None:
+        self._deployment = deployment
+        self._log = log
+        self._outbox = outbox
+        self._stop = threading.Event()
+        self._intake: threading.Thread | None = None
+        self._signals = deployment.topology.names[Kind.ALERT_SIGNALS]
+        name = deployment.pipeline.name
+        alerts = AlertLog(
+            log,
+            deployment.wire,
+            (deployment.topology.names[Kind.ALERTS], f"riverrun.{name}.alerts.0"),
+            self._stop.wait,
+            deployment.reach,
+        )
+        self._fold = Fold(deployment.pipeline, log, self._signals, deployment.wire.codecs.decode, alerts)
+        self._generation = -1
+        self._saved_at = 0.0
+        # The writer is for one thread, and Faust's loop must not wait for a broker.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="riverrun-alerts")
+        self.app: Any = faust.App(
+            application_id(name),
+            **broker_settings(properties),
+            store="memory://",
+            processing_guarantee="exactly_once",
+            consumer_auto_offset_reset="earliest",
+            topic_partitions=1,
+            topic_disable_leader=True,
+            broker_session_timeout=_SESSION_S,
+            broker_heartbeat_interval=_SESSION_S / 4,
+            broker_commit_interval=1.0,
+            table_standby_replicas=0,
+            consumer_group_instance_id=os.environ.get(INSTANCE) or None,
+            web_enabled=False,
+            datadir=str(deployment.settings.data_folder / "faust"),
+        )
+        # Of one partition, chosen by the key: a batch has no current event whose partition could be taken.
+        tables = {part: self.app.Table(part, partitions=1, use_partitioner=True) for part in PARTS}
+        self._tables = StateTables(tables, deployment.reach)
+        topic = self.app.topic(
+            self._signals, key_serializer="raw", value_serializer="raw", partitions=1, allow_empty=True
+        )
+        self.app.agent(topic, name="fold")(self._consume)
+        self.app.on_partitions_assigned.connect(self._on_assigned)
+        self.app.on_partitions_revoked.connect(self._on_revoked)
+
+    def topics(self) -> list[TopicSpec]:
+        """Return what Faust needs to be there: made by us, since it would make them with one replica."""
+        name = self.app.conf.id
+        return [TopicSpec(f"{name}-{part}-changelog", 1, compacted=True) for part in PARTS]
+
+    async def _consume(self, stream: Any) -> None:
+        async for events in stream.take_events(_BATCH, within=_WITHIN_S):
+            await self._take([event.message for event in events])
+
+    async def _take(self, messages: Sequence[Any]) -> None:
+        loop = asyncio.get_running_loop()
+        generation = messages[0].generation_id
+        try:
+            if generation != self._generation or not self._fold.is_open:
+                await loop.run_in_executor(self._thread, self._fold.open, self._tables.load())
+                self._generation = generation
+            written = await loop.run_in_executor(self._thread, self._fold.take, [_record(each) for each in messages])
+        except FencedError as error:
+            await self.app.crash(error)
+            return
+        if written:
+            _LOG.info("%d alert(s)", written)
+        self._outbox.refresh(self._fold.subscriptions())
+        now = time.monotonic()
+        saved = self._fold.saved()
+        if saved is not None and (written or now - self._saved_at >= _SAVE_EVERY_S):
+            self._saved_at = now
+            self._tables.save(saved)
+
+    async def _on_assigned(self, sender: Any, assigned: Any, **rest: Any) -> None:
+        del sender, rest
+        mine = any(place.topic == self._signals for place in assigned)
+        if mine and self._intake is None:
+            self._intake = threading.Thread(target=self._run_intake, name="riverrun-alerts-intake", daemon=True)
+            self._intake.start()
+
+    async def _on_revoked(self, sender: Any, revoked: Any, **rest: Any) -> None:
+        del sender, rest
+        if any(place.topic == self._signals for place in revoked):
+            _LOG.info("the signals are another's for now")
+
+    def _run_intake(self) -> None:
+        pace = IntakePace(self._stop.wait, time.monotonic)
+        try:
+            intake_of(self._deployment, self._log, pace).run()
+        except FencedError as error:
+            _LOG.warning("another process reads for the alerts now: %s", error)
+
+    def run(self) -> None:
+        """Run until a signal; does not return, but ends the process as Faust does."""
+        self._log.ensure_topics(self.topics())
+        worker = faust.Worker(self.app, redirect_stdouts=False, override_logging=False)
+        for name in ("faust", "mode", "aiokafka"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        try:
+            worker.execute_from_commandline()
+        finally:
+            self._stop.set()
+            self._outbox.stop()
+
+
+def _record(message: Any) -> Record:
+    headers = message.headers
+    listed = list(headers.items()) if isinstance(headers, Mapping) else list(headers or ())
+    milliseconds = round(message.timestamp * 1000)
+    return Record(message.topic, message.partition, message.offset, milliseconds, message.key, message.value, listed)

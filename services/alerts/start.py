@@ -1,0 +1,48 @@
+"""Puts the alerts service of a connected pipeline together, and runs it."""
+
+from __future__ import annotations
+
+import os
+
+from riverrun.adapters.kafka_bookmark import KafkaBookmark
+from riverrun.adapters.kafka_log import KafkaLog
+from riverrun.adapters.kafka_properties import KafkaTuning
+from riverrun.embedded.addresses import Addresses
+from riverrun.records.topics import Kind
+from riverrun.runtime.deployment import Deployment
+from services.alerts.app import AlertsApp
+from services.alerts.channels import channel_of
+from services.alerts.outbox import Outbox, OutboxPorts
+
+__all__ = ["run_alerts"]
+
+_TUNING = KafkaTuning(
+    read_buffer_kb=1_024,
+    # Many readers of little: each may wait long for a fetch that finds nothing.
+    fetch_wait_ms=200,
+    # What Faust's client can read without another package.
+    compression="gzip",
+)
+
+
+def run_alerts(deployment: Deployment, addresses: Addresses) -> int:
+    """Run until a signal.
+
+    Raises
+    ------
+    RiverrunError
+        If the servers or the settings do not allow it.
+    """
+    properties = dict(addresses.kafka)
+    log = KafkaLog(properties, _TUNING)
+    topic = deployment.topology.names[Kind.ALERTS]
+    ports = OutboxPorts(
+        log=log,
+        wire=deployment.wire,
+        topic=topic,
+        pipeline=deployment.pipeline.name,
+        bookmark=lambda group: KafkaBookmark(properties, group, topic, 0),
+        channel=lambda subscription: channel_of(subscription, os.environ),
+    )
+    AlertsApp(deployment, log, properties, Outbox(ports)).run()
+    return 0
