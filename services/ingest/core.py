@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from riverrun.errors import RiverrunError
+from riverrun.events.decode import Candidate, EventDecoder, dead_letter
+from riverrun.events.reasons import Reason, RefusedError
+from riverrun.events.settings import IngestSettings
+from riverrun.events.stream import IngestStream, Rule
 from riverrun.records.items import DeadLetter, Event, Item
 from riverrun.runtime.ports import Record
-from services.ingest.decode import Candidate, EventDecoder, dead_letter
-from services.ingest.reasons import Reason, RefusedError
-from services.ingest.settings import IngestSettings
-from services.ingest.stream import IngestStream, Rule
 
 __all__ = ["IngestCore", "SeenIds"]
 

@@ -9,6 +9,9 @@ from typing import Any
 
 import fastavro
 
+from riverrun.events.decode import EventDecoder, Place
+from riverrun.events.settings import IngestSettings
+from riverrun.events.stream import Format, IngestStream, Rule
 from riverrun.records.avro import AvroRecord
 from riverrun.records.definition import StreamSchema
 from riverrun.records.framing import frame_header
@@ -18,9 +21,6 @@ from riverrun.runtime.ports import Headers, Record
 from riverrun.runtime.seen_ids import SeenIds
 from riverrun.testing.key_value import MemoryKeyValueStore
 from services.ingest.core import IngestCore
-from services.ingest.decode import EventDecoder, Place
-from services.ingest.settings import IngestSettings
-from services.ingest.stream import Format, IngestStream, Rule
 
 NOW = 1_700_000_000_000
 """Time of receipt and event time of the messages made here, in milliseconds."""

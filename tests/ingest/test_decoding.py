@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riverrun.errors import SettingsError, UnavailableError
+from riverrun.events.decode import Candidate, EventDecoder, Place
+from riverrun.events.settings import IngestSettings
 from riverrun.records.avro import AvroRecord, make_reader
 from riverrun.records.framing import FRAME_SIZE, frame_header
 from riverrun.records.ids import ManifestIds, derived_id
 from riverrun.records.items import DeadLetter, Event, Source
-from services.ingest.decode import Candidate, EventDecoder, Place
-from services.ingest.settings import IngestSettings
 from tests.ingest.made import (
     FIELDS,
     FRAME,

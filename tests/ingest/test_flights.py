@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from examples.flights.source import expected_counts, flight_messages
+from riverrun.events.decode import EventDecoder, Place
+from riverrun.events.settings import IngestSettings
+from riverrun.events.stream import IngestStream, Rule
 from riverrun.launch.pipeline_schemas import schemas_of
 from riverrun.pipeline import FieldRef, compile_expression, describe, fields_in, load
 from riverrun.records.ids import ManifestIds
@@ -16,9 +19,6 @@ from riverrun.runtime.ports import Record
 from riverrun.runtime.seen_ids import SeenIds
 from riverrun.testing.key_value import MemoryKeyValueStore
 from services.ingest.core import IngestCore
-from services.ingest.decode import EventDecoder, Place
-from services.ingest.settings import IngestSettings
-from services.ingest.stream import IngestStream, Rule
 
 FILE = Path("examples/flights/pipeline.py")
 SEED = 7

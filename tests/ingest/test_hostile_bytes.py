@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from riverrun.events.decode import LAST_TIME_MS, Candidate, EventDecoder
+from riverrun.events.reasons import MAX_DETAIL, Reason
+from riverrun.events.settings import IngestSettings
 from riverrun.records.framing import FRAME_SIZE, frame_header
 from riverrun.records.ids import derived_id
 from riverrun.records.items import DeadLetter
-from services.ingest.decode import LAST_TIME_MS, Candidate, EventDecoder
-from services.ingest.reasons import MAX_DETAIL, Reason
-from services.ingest.settings import IngestSettings
 from tests.ingest.made import FIELDS, FRAME, SCHEMA, avro, decoder_of, ids_of, record, text, without
 
 OLD = without("note")

@@ -33,12 +33,12 @@ def decode(record: Record) -> tuple[int, tuple[str, int], int, int]:
     return time, (record.topic, time), -1, record.offset
 
 
-def merge_of(log: MemoryLog, *, capacity: int = 8) -> Merge:
+def merge_of(log: MemoryLog, *, capacity: int = 8, limit_ms: int = LIMIT_MS) -> Merge:
     """Merge the topics, each with the frontier that producers' topics have."""
     inputs = []
     for topic in TOPICS:
         source = ExternalInput((topic, 0), log.reader(topic, 0, 0), decode, {}, dense=False, capacity=capacity)
-        source.frontier = IdleFrontier(source, LIMIT_MS)
+        source.frontier = IdleFrontier(source, limit_ms)
         inputs.append(source)
     return Merge(inputs)
 
@@ -92,7 +92,7 @@ def test_an_input_that_is_out_of_order_keeps_its_own_order(times: tuple[list[int
 
 
 def test_an_empty_input_is_waited_for_and_then_passed_over() -> None:
-    """Others wait for a topic that is at its end until the limit is over, counted from when it was seen empty."""
+    """Others wait for a topic that is at its end until the limit is over, counted from when its last records came."""
     log = made_log()
     append(log, "arrived", 10)
     append(log, "departed", 5)
@@ -100,10 +100,37 @@ def test_an_empty_input_is_waited_for_and_then_passed_over() -> None:
     merge.fill()
     assert not merge.take(9, 1.00)
     assert not merge.take(9, 1.02)
-    assert [entry.order for entry in merge.take(9, 1.03)] == [5]
-    # `departed` has just run empty: now it is waited for as well.
-    assert not merge.take(9, 1.04)
-    assert [entry.order for entry in merge.take(9, 1.06)] == [10]
+    # What came of `departed` was read long ago, though it is only now that it is taken.
+    assert [entry.order for entry in merge.take(9, 1.03)] == [5, 10]
+
+
+def test_silence_is_waited_for_once() -> None:
+    """A topic that was passed over holds nobody up until it has records again, however many batches are taken."""
+    log = made_log()
+    merge = merge_of(log)
+    merge.fill()
+    assert not merge.take(9, 1.00)
+    for number in range(5):
+        append(log, "arrived", 10 + number)
+        merge.fill()
+        assert [entry.order for entry in merge.take(9, 1.03 + number / 1_000)] == [10 + number]
+    append(log, "departed", 20)
+    merge.fill()
+    assert not merge.take(9, 1.05)
+    assert [entry.order for entry in merge.take(9, 1.06)] == [20]
+
+
+def test_without_a_limit_only_records_that_exist_are_waited_for() -> None:
+    """With a limit of 0 nothing waits for a topic at its end, and everything for one that is not read to its end."""
+    log = made_log()
+    append(log, "arrived", 10, 50)
+    append(log, "departed", *range(20, 40))
+    merge = merge_of(log, capacity=4, limit_ms=0)
+    merge.fill()
+    taken = merge.take(99, 0.0)
+    while more := merge.take(99, 0.0):
+        taken += more
+    assert [entry.order for entry in taken] == [10, *range(20, 40), 50]
 
 
 def test_an_input_that_comes_back_is_in_order_again() -> None:

@@ -8,15 +8,15 @@ from typing import NamedTuple
 
 import pytest
 
+from riverrun.events.decode import Candidate, Place
+from riverrun.events.reasons import MAX_DETAIL, Reason
+from riverrun.events.settings import IngestSettings
+from riverrun.events.stream import Format
 from riverrun.records.avro import AvroRecord
 from riverrun.records.framing import frame_header
 from riverrun.records.ids import derived_id
 from riverrun.records.items import DeadLetter, Source
 from riverrun.records.murmur2 import partition_of
-from services.ingest.decode import Candidate, Place
-from services.ingest.reasons import MAX_DETAIL, Reason
-from services.ingest.settings import IngestSettings
-from services.ingest.stream import Format
 from tests.ingest.made import (
     DAY_MS,
     FIELDS,

@@ -8,9 +8,9 @@ from struct import Struct
 from typing import Final, NamedTuple, cast
 
 from riverrun.errors import RiverrunError
+from riverrun.events.reasons import Reason, RefusedError
 from riverrun.records.avro_binary import double_bytes, long_bytes, sized, text
 from riverrun.records.items import FieldValue
-from services.ingest.reasons import Reason, RefusedError
 
 __all__ = ["EventFields", "FieldSpec"]
 

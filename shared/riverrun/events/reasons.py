@@ -59,7 +59,7 @@ class Reason(ExplainedCode):
 
 
 class RefusedError(Exception):
-    """A record is not accepted; caught where the dead letter is made, never seen outside `ingest`.
+    """A record is not accepted; caught where the dead letter is made, never seen outside of decoding.
 
     Parameters
     ----------

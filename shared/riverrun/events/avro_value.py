@@ -10,6 +10,8 @@ from typing import Final, cast
 from fastavro import schemaless_reader
 
 from riverrun.errors import UnavailableError
+from riverrun.events.fields import EventFields
+from riverrun.events.reasons import Reason, RefusedError
 from riverrun.records.avro import AvroRecord, fullname, make_resolving_reader, make_writer, parsed
 from riverrun.records.compatibility import read_faults
 from riverrun.records.definition import StreamSchema
@@ -17,8 +19,6 @@ from riverrun.records.framing import FRAME_SIZE, frame_header
 from riverrun.records.ids import SchemaIds, SchemaIdsError
 from riverrun.records.items import FieldValue
 from riverrun.records.lint import lint
-from services.ingest.fields import EventFields
-from services.ingest.reasons import Reason, RefusedError
 
 __all__ = ["AvroValues"]
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 from riverrun.errors import UnavailableError
+from riverrun.events.avro_value import AvroValues
+from riverrun.events.fields import EventFields
+from riverrun.events.json_object import parse_object
+from riverrun.events.reasons import Reason, RefusedError
+from riverrun.events.settings import IngestSettings
+from riverrun.events.stream import IngestStream
 from riverrun.records.definition import identity_text
 from riverrun.records.ids import SchemaIds
-from riverrun.records.items import DeadLetter, Event, FieldValue, Source
+from riverrun.records.items import NOWHERE, DeadLetter, Event, FieldValue, Source
 from riverrun.records.murmur2 import partition_of
 from riverrun.runtime.ports import Record
-from services.ingest.avro_value import AvroValues
-from services.ingest.fields import EventFields
-from services.ingest.json_object import parse_object
-from services.ingest.reasons import Reason, RefusedError
-from services.ingest.settings import IngestSettings
-from services.ingest.stream import IngestStream
 
 __all__ = ["Candidate", "EventDecoder", "Place", "dead_letter"]
 
@@ -110,6 +110,35 @@ class EventDecoder:
         else:
             fields = self._fields.from_json(parse_object(value))
             payload = self._fields.encode(self._avro.frame, fields)
+        event = self._event(fields, payload, timestamp, Source(topic, partition, offset))
+        if self._partition_of is not None:
+            wanted = self._partition_of(event.key)
+            if wanted != partition:
+                raise self._misrouted(event.key, wanted)
+        return Candidate(event.time, event, record)
+
+    def accept(self, given: Mapping[str, object], received: int) -> Event:
+        """Return the event that a parsed JSON object holds, which came by another way than the stream's topic.
+
+        Parameters
+        ----------
+        given
+            The object, as `riverrun.events.json_object` parses one.
+        received
+            When it came, in milliseconds since the epoch: the event time may lie so far ahead of it as the stream
+            allows.
+
+        Raises
+        ------
+        RefusedError
+            If it is not what the stream's schema says; the rules are not looked at.
+        """
+        fields = self._fields.from_json(given)
+        payload = self._fields.encode(self._avro.frame, fields)
+        return self._event(fields, payload, received, NOWHERE)
+
+    def _event(self, fields: dict[str, FieldValue], payload: bytes, timestamp: int, source: Source) -> Event:
+        """Return the event with these fields, whose id, key and time must be usable."""
         identity = identity_text(fields[self._id])
         if identity is None:
             raise RefusedError(Reason.BAD_ID, f"the id, field {self._id!r}, is {fields[self._id]!r}")
@@ -117,12 +146,7 @@ class EventDecoder:
         if key is None:
             raise RefusedError(Reason.BAD_KEY, f"the key, field {self._key!r}, is {fields[self._key]!r}")
         time = self._event_time(fields[self._time], timestamp)
-        if self._partition_of is not None:
-            wanted = self._partition_of(key)
-            if wanted != partition:
-                raise self._misrouted(key, wanted)
-        event = Event(self._name, identity, key, time, fields, payload, Source(topic, partition, offset))
-        return Candidate(time, event, record)
+        return Event(self._name, identity, key, time, fields, payload, source)
 
     def _is_avro(self, value: bytes) -> bool:
         first = value[0]

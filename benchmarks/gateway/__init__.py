@@ -1,0 +1,1 @@
+"""How fast the HTTP gateway predicts, beside a bare FastAPI + Redis + River handler in the same run."""

@@ -1,0 +1,80 @@
+"""Dead letters: list, and send again."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.concurrency import run_in_threadpool
+
+from riverrun.api_keys import Scope
+from services.gateway.guarded import GuardedRoute, needs
+from services.gateway.parts import NamedLetter, Parts
+from services.gateway.problems import Problem, ProblemKind
+from services.gateway.routes.documents import DeadLetterDocument, Replay, Replayed
+
+__all__ = ["routes"]
+
+_BASE = "/v1/pipelines/{pipeline}/dead-letters"
+Limit = Annotated[int, Query(ge=1, le=1000, description="Of the newest so many in each partition.", examples=[20])]
+Reason = Annotated[
+    str | None, Query(max_length=40, pattern="^[a-z_]+$", description="Only of this reason.", examples=["rule"])
+]
+
+
+def routes(parts: Parts) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(route_class=GuardedRoute, tags=["dead letters"])
+    # A replay reads the whole topic: one at a time.
+    busy = asyncio.Lock()
+
+    @router.get(
+        _BASE,
+        operation_id="listDeadLetters",
+        summary="List what was not accepted, the newest last.",
+        openapi_extra=needs(Scope.READ),
+    )
+    async def letters(pipeline: str, limit: Limit = 100, reason: Reason = None) -> list[DeadLetterDocument]:
+        parts.check(pipeline)
+        found = await run_in_threadpool(parts.archive.letters, limit, reason)
+        return [_document(each) for each in found]
+
+    @router.post(
+        _BASE + "/replay",
+        operation_id="replayDeadLetters",
+        status_code=202,
+        summary="Send dead letters to their topics again.",
+        description="What is still bad becomes a dead letter again; what was sent twice is dropped as a duplicate.",
+        openapi_extra=needs(Scope.OPERATE),
+    )
+    async def replay(pipeline: str, body: Replay) -> Replayed:
+        parts.check(pipeline)
+        async with busy:
+            try:
+                sent = await run_in_threadpool(parts.archive.replay, body.names)
+            except KeyError as error:
+                raise Problem(ProblemKind.NOT_FOUND, f"there is no dead letter {error.args[0]}") from error
+        return Replayed(replayed=sent)
+
+    return router
+
+
+def _document(each: NamedLetter) -> DeadLetterDocument:
+    letter = each.letter
+    return DeadLetterDocument(
+        name=each.name,
+        reason=letter.reason,
+        detail=letter.detail,
+        topic=letter.source.topic,
+        partition=letter.source.partition,
+        offset=letter.source.position,
+        timestamp=letter.timestamp,
+        key=_base64(letter.key),
+        value=_base64(letter.value),
+    )
+
+
+def _base64(data: bytes | None) -> str | None:
+    return None if data is None else base64.b64encode(data).decode()

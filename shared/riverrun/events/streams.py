@@ -1,0 +1,43 @@
+"""A pipeline's streams with all that decoding their messages takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from riverrun.events.stream import IngestStream, Rule
+from riverrun.pipeline import Expression, FieldRef, Pipeline, compile_expression, describe, fields_in
+from riverrun.records.definition import StreamSchema
+
+__all__ = ["streams_of"]
+
+
+def streams_of(pipeline: Pipeline, schemas: Sequence[StreamSchema]) -> tuple[IngestStream, ...]:
+    """Return the streams of a pipeline, with their rules compiled.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline.
+    schemas
+        The schemas of its streams, as ``Codecs.streams`` holds them.
+    """
+    rules: dict[str, list[Rule]] = {}
+    for expression in pipeline.rules:
+        rules.setdefault(_stream_of(expression), []).append(Rule(describe(expression), compile_expression(expression)))
+    joined = {pipeline.predict_on.name, pipeline.label_stream.name}
+    by_name = {stream.name: stream for stream in pipeline.streams}
+    return tuple(
+        IngestStream(
+            schema=schema,
+            format=by_name[schema.name].format,
+            rules=tuple(rules.get(schema.name, ())),
+            joined=schema.name in joined,
+            max_future_ms=by_name[schema.name].max_future_ms,
+        )
+        for schema in schemas
+    )
+
+
+def _stream_of(rule: Expression) -> str:
+    names: set[str] = {field.stream.name for field in fields_in(rule) if isinstance(field, FieldRef)}
+    return names.pop()

@@ -1,0 +1,175 @@
+"""Runs the HTTP gateway of a pipeline file as a process: connects its parts, and serves them."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+import uvloop
+
+from riverrun.adapters.kafka_log import KafkaLog
+from riverrun.adapters.kafka_properties import KafkaTuning
+from riverrun.adapters.kafka_publisher import KafkaPublisher
+from riverrun.adapters.redis_lookup import RedisLookup
+from riverrun.api_keys import KeyChecker, KeyFile, key_file_path
+from riverrun.errors import RiverrunError, UnavailableError
+from riverrun.events.decode import EventDecoder, Place
+from riverrun.events.settings import IngestSettings
+from riverrun.events.streams import streams_of
+from riverrun.features import FeaturePlan
+from riverrun.features.lookup import FeatureLookup
+from riverrun.launch.archive import LogArchive
+from riverrun.launch.pipeline_schemas import schemas_of
+from riverrun.launch.process import EXIT_FAILED, EXIT_USAGE, exit_code_of
+from riverrun.launch.session import Session, open_session
+from riverrun.models.follower import FollowerSettings, ModelFollower
+from riverrun.models.modelset import build_models
+from riverrun.models.store import ModelStore
+from riverrun.records.ids import ManifestIds
+from riverrun.records.topics import Kind
+from riverrun.runtime.model_settings import code_modules, model_keys
+from riverrun.runtime.settings import Settings
+from riverrun.runtime.topic_follower import TopicFollower
+from services.gateway.admission import Admission, Limits
+from services.gateway.answering import Answering, Champion
+from services.gateway.app import create_app
+from services.gateway.gate import Gate, Tally
+from services.gateway.parts import Parts
+from services.gateway.registry import Registry
+from services.gateway.server import configure
+from services.gateway.settings import GatewaySettings
+from services.gateway.views import AlertsView, ModelsView, offer_schema
+
+__all__ = ["make_gate", "run_gateway", "serve"]
+
+_LOG: Final = logging.getLogger("riverrun.gateway")
+_SETTLE_S: Final = 60.0
+# Views may be a quarter of a second behind; an idle broker is not to be asked fifty times a second for each.
+_FOLLOWING: Final = KafkaTuning(fetch_wait_ms=250)
+
+
+class _Readiness:
+    """Asks Redis for a sign of life, and the followers whether they read on."""
+
+    def __init__(self, lookup: RedisLookup, followers: Sequence[TopicFollower], models: ModelFollower) -> None:
+        self._lookup = lookup
+        self._followers = followers
+        self._models = models
+
+    async def troubles(self) -> dict[str, str]:
+        """Return what is wrong, by the part that it is wrong with."""
+        found: dict[str, str] = {}
+        try:
+            await self._lookup.check()
+        except UnavailableError:
+            found["redis"] = "there are no features: predictions are refused"
+        if not all(follower.is_current for follower in self._followers):
+            found["kafka"] = "the log is not read: models and alerts may be old, events are refused"
+        if self._models.trouble:
+            found["models"] = "the newest published model cannot be used: the last good one is"
+        return found
+
+
+def make_gate(session: Session, settings: Settings, gateway: GatewaySettings) -> Gate:
+    """Return the application of a connected pipeline; called in the event loop that it will run in.
+
+    Raises
+    ------
+    RiverrunError
+        If the models, the keys or the settings do not allow it.
+    """
+    deployment, pipeline = session.deployment, session.deployment.pipeline
+    codecs, properties = deployment.wire.codecs, dict(session.addresses.kafka)
+    bounds = IngestSettings.from_environment()
+    place = Place(0, 1)
+    limits = Limits(gateway.max_items, bounds.max_text)
+    admissions = {
+        stream.schema.name: Admission(stream, EventDecoder(stream, deployment.ids, place, bounds), limits)
+        for stream in streams_of(pipeline, codecs.streams)
+    }
+    loader = ModelFollower(
+        build_models(pipeline.models, pipeline.task),
+        ModelStore(settings.model_store_url),
+        model_keys(settings.data_folder),
+        FollowerSettings(pipeline.name, codecs.feature_set, code_modules(pipeline)),
+    )
+    lookup = RedisLookup(session.addresses.redis_url, pipeline.name)
+    publisher = KafkaPublisher(properties, timeout_ms=gateway.kafka_timeout_ms)
+    models, alerts = ModelsView(codecs, loader), AlertsView(codecs)
+    log = KafkaLog(properties, _FOLLOWING)
+    names = deployment.topology.names
+    followers = [
+        TopicFollower(log, names[Kind.MODELS], models.offer),
+        TopicFollower(log, names[Kind.ALERTS], alerts.offer),
+        TopicFollower(log, names[Kind.ALERT_COMMANDS], alerts.offer_command),
+    ]
+    ids = deployment.ids
+    if isinstance(ids, ManifestIds):
+        followers.append(TopicFollower(log, names[Kind.SCHEMAS], offer_schema(ids)))
+
+    def close() -> None:
+        for follower in followers:
+            follower.close()
+        publisher.close()
+        lookup.close()
+        loader.close()
+        log.close()
+
+    followers[0].wait(_SETTLE_S)
+    loader.settle()
+    parts = Parts(
+        pipeline=pipeline,
+        schemas=schemas_of(pipeline),
+        codecs=codecs,
+        admissions=admissions,
+        answering=Answering(
+            pipeline.feature_names,
+            FeatureLookup(FeaturePlan.compile(pipeline), deployment.topology.partitions),
+            lookup,
+            Champion(loader.current),
+            publisher,
+        ),
+        publisher=publisher,
+        models=models,
+        alerts=alerts,
+        registry=Registry(ids, ids.entries if isinstance(ids, ManifestIds) else lambda: ()),
+        archive=LogArchive(deployment, session.addresses),
+        readiness=_Readiness(lookup, followers, loader),
+        settings=gateway,
+        tally=Tally(),
+        close=close,
+    )
+    return create_app(parts, KeyChecker(KeyFile(key_file_path(settings.data_folder))))
+
+
+async def serve(session: Session, settings: Settings, gateway: GatewaySettings) -> int:
+    """Serve until a signal; return the exit code.
+
+    Raises
+    ------
+    RiverrunError
+        As `make_gate` does.
+    """
+    server = uvicorn.Server(configure(make_gate(session, settings, gateway), gateway))
+    _LOG.info("serving pipeline %s at http://%s:%d", session.deployment.pipeline.name, gateway.host, gateway.port)
+    await server.serve()
+    return 0 if server.started else EXIT_FAILED
+
+
+def run_gateway(arguments: Sequence[str]) -> int:
+    """Run the gateway from the command line: ``FILE``; return the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        sys.stderr.write("usage: python -m services.gateway FILE\n")
+        return EXIT_USAGE
+    try:
+        settings, gateway = Settings.from_environment(), GatewaySettings.from_environment()
+        with open_session(Path(arguments[0]), settings) as session:
+            return uvloop.run(serve(session, settings, gateway))
+    except RiverrunError as error:
+        sys.stderr.write(f"{error}\n")
+        return exit_code_of(error)
