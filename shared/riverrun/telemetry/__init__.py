@@ -1,0 +1,1 @@
+"""What a running service tells of itself: health and metrics by HTTP, metrics and traces by OpenTelemetry."""
