@@ -1,0 +1,56 @@
+"""Attacks a riverrun of its own and writes ``build/malformed.json``: ``python -m hostile [--count N] [--seed N]``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from hostile.routes import attack_routes
+from hostile.topics import Outcome, attack_topics, make_prey
+from riverrun.embedded import open_cluster
+from riverrun.errors import RiverrunError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the attack; return 0 if nothing crashed and everything is accounted for, else 1."""
+    parser = argparse.ArgumentParser(prog="python -m hostile", description=__doc__)
+    parser.add_argument(
+        "--count", type=int, default=10_000, help="malformed messages, and as many requests (%(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of the chance that makes them (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("build/malformed.json"), help="the figures (%(default)s)")
+    options = parser.parse_args(arguments)
+    try:
+        with tempfile.TemporaryDirectory() as scratch, open_cluster(Path(scratch) / "servers") as cluster:
+            prey = make_prey("prey", Path(scratch), cluster.addresses)
+            found = {
+                "topics": attack_topics(prey, options.count, options.seed, Path(scratch)),
+                "routes": attack_routes(prey, options.count, options.seed, Path(scratch)),
+            }
+    except RiverrunError as error:
+        print(error, file=sys.stderr)
+        return 1
+    figures = _figures(found)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps({**figures, "seed": options.seed}, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(figures))
+    return 1 if figures["crashes"] or figures["unaccounted"] else 0
+
+
+def _figures(found: dict[str, Outcome]) -> dict[str, object]:
+    outcomes = found.values()
+    return {
+        "tried": sum(outcome.tried for outcome in outcomes),
+        "crashes": sum(outcome.crashes for outcome in outcomes),
+        "unaccounted": sum(outcome.unaccounted for outcome in outcomes),
+        "peak_rss_mb": round(max(outcome.peak_rss_mb for outcome in outcomes)),
+        "answers": {name: dict(sorted(outcome.answers.items())) for name, outcome in found.items()},
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
