@@ -42,7 +42,7 @@ def positions_before_the_commit(patch: pytest.MonkeyPatch) -> None:
         reached = {entry.cursor: entry.next for entry in entries}
         writer.begin()
         for runner in chain.runners:
-            progress = runner.progress(self.partition, self.transactional_id, {})
+            progress = runner.progress(self.partition, self.transactional_id, {}, {})
             for place in progress.inputs:
                 name = f"{place.topic}/{place.partition}/{place.writer}"
                 place.next = max(place.next, reached.get(name, 0))

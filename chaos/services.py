@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -14,8 +15,8 @@ __all__ = ["STAGES", "Service"]
 
 STAGES: Final = ("ingest", "features", "score", "labels", "learn")
 _CLI: Final = ("-c", "from riverrun.cli import main; main()")
-_ROOT: Final = Path(__file__).parents[2]
-_EXIT_LIMIT_S: Final = 30.0
+_ROOT: Final = Path(__file__).parents[1]
+_EXIT_LIMIT_S: Final = 60.0
 _LOG_TAIL: Final = 3_000
 
 
@@ -32,11 +33,20 @@ class Service:
         Its settings, over those of this process.
     logs
         Folder for its output.
+
+    Attributes
+    ----------
+    stages
+        What it runs.
+    doomed
+        Whether it is to end: nobody need start it again.
     """
 
     def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str], logs: Path) -> None:
         self.name = name
         self.log = logs / f"{name}.log"
+        self.stages: tuple[str, ...] = STAGES
+        self.doomed = False
         self._command = [sys.executable, *arguments]
         self._environment = {**os.environ, **environment}
         self._process: subprocess.Popen[bytes] | None = None
@@ -45,24 +55,35 @@ class Service:
     @classmethod
     def stage(cls, stage: str, file: Path, environment: Mapping[str, str], logs: Path) -> Service:
         """Return one stage by itself: ``python -m services.<stage> FILE``."""
-        return cls(stage, ["-m", f"services.{stage}", str(file)], environment, logs)
+        service = cls(stage, ["-m", f"services.{stage}", str(file)], environment, logs)
+        service.stages = (stage,)
+        return service
 
     @classmethod
     def chain(
         cls, name: str, file: Path, environment: Mapping[str, str], logs: Path, stages: Sequence[str] = STAGES
     ) -> Service:
         """Return stages in one process: ``riverrun run FILE STAGE...``."""
-        return cls(name, [*_CLI, "--verbose", "run", str(file), *stages], environment, logs)
+        service = cls(name, [*_CLI, "--verbose", "run", str(file), *stages], environment, logs)
+        service.stages = tuple(stages)
+        return service
 
-    def start(self) -> None:
-        """Start, or start again."""
+    def start(self, **settings: str) -> None:
+        """Start, or start again; ``settings`` are for this life alone.
+
+        Raises
+        ------
+        AssertionError
+            If it runs already.
+        """
         assert not self.running, f"{self.name} runs already"
+        self.doomed = False
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             self._process = subprocess.Popen(
                 self._command,
                 cwd=_ROOT,
-                env=self._environment,
+                env={**self._environment, **settings},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -89,6 +110,17 @@ class Service:
         """Whether it has taken a partition since it was last started, and so can be asked to drain."""
         return self.says("] runs")
 
+    @property
+    def memory_mb(self) -> float:
+        """Its resident memory, in MiB; 0 if it does not run, or the system does not tell."""
+        if self._process is None:
+            return 0.0
+        try:
+            pages = int(Path(f"/proc/{self._process.pid}/statm").read_text(encoding="ascii").split()[1])
+        except (OSError, IndexError):
+            return 0.0
+        return pages * resource.getpagesize() / (1 << 20)
+
     def kill(self) -> None:
         """End it at once: nothing of it runs any more (SIGKILL)."""
         if self._process is not None:
@@ -98,10 +130,11 @@ class Service:
 
     def terminate(self) -> None:
         """Ask it to drain (SIGTERM)."""
+        self.doomed = True
         self._signal(signal.SIGTERM)
 
     def wait(self) -> int:
-        """Wait for its end after `terminate`; return the exit code."""
+        """Wait for its end; return the exit code."""
         assert self._process is not None, f"{self.name} was not started"
         code = self._process.wait(_EXIT_LIMIT_S)
         self._process = None
@@ -115,6 +148,11 @@ class Service:
         """Let it go on as if no time had passed (SIGCONT)."""
         self._signal(signal.SIGCONT)
 
+    def limit_files(self, size: int) -> None:
+        """Let no file that it writes grow beyond ``size`` bytes; -1 for no limit."""
+        assert self._process is not None, f"{self.name} was not started"
+        limit_files(self._process.pid, size)
+
     def _signal(self, number: int) -> None:
         assert self._process is not None, f"{self.name} was not started"
         self._process.send_signal(number)
@@ -123,3 +161,12 @@ class Service:
         """Return the end of its output."""
         text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
         return f"--- {self.name} (exit code {self.ended}):\n{text[-_LOG_TAIL:]}"
+
+
+def limit_files(pid: int, size: int) -> None:
+    """Let no file of a process grow beyond ``size`` bytes, as on a full disk; -1 for no limit.
+
+    Needs no privileges, unlike a small file system of its own; only Linux has it.
+    """
+    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard if size < 0 else size, hard))

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from chaos.findings import Finding, Sort
+from chaos.reading import Tail
+from chaos.services import STAGES
 from riverrun.records.items import Progress
 from riverrun.records.topics import Kind
 from riverrun.runtime.deployment import Deployment
-from tests.faults.services import STAGES
 
 __all__ = ["Watch"]
 
-_MANY: Final = 10_000
 _WAIT_S: Final = 0.02
 
 
@@ -23,26 +24,49 @@ class Watch:
     ----------
     deployment
         The pipeline that is watched.
+    kafka
+        Where, as librdkafka's properties.
+
+    Attributes
+    ----------
+    latest
+        The newest commit record, by stage and partition.
+    committed
+        When it was made, in milliseconds since the epoch, by stage and partition.
+    findings
+        What was committed and then taken back.
     """
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, kafka: Mapping[str, str]) -> None:
         self._deployment = deployment
         topic = deployment.topology.names[Kind.PROGRESS]
-        self._readers = [deployment.log.reader(topic, number, 0) for number in range(deployment.topology.partitions)]
+        self._tails = [Tail(kafka, topic, number) for number in range(deployment.topology.partitions)]
         self.latest: dict[tuple[str, int], Progress] = {}
+        self.committed: dict[tuple[str, int], int] = {}
+        self.findings: list[Finding] = []
 
     def update(self) -> None:
         """Read what was committed since, waiting a moment for it."""
-        for reader in self._readers:
-            for record in reader.poll(_MANY, _WAIT_S):
-                self._take(self._deployment.wire.progress(record))
+        for tail in self._tails:
+            for record in tail.poll(_WAIT_S):
+                self._take(self._deployment.wire.progress(record), record.timestamp)
 
-    def _take(self, progress: Progress) -> None:
+    def _take(self, progress: Progress, made: int) -> None:
         place = progress.stage, progress.partition
         before = self.latest.get(place)
-        if before is not None:
-            assert not _taken_back(before, progress), f"{place} went back: {before} was followed by {progress}"
+        if before is not None and _taken_back(before, progress):
+            text = f"{place} went back: {before} was followed by {progress}"
+            self.findings.append(Finding(Sort.WRONG, text, made))
         self.latest[place] = progress
+        self.committed[place] = made
+
+    def committed_since(self, stage: str, moment_ms: float) -> bool:
+        """Tell whether a stage has committed on any partition after a moment."""
+        return any(made > moment_ms for (name, _), made in self.committed.items() if name == stage)
+
+    def degraded(self, stage: str = "") -> set[str]:
+        """Return in what ways a stage says that it is degraded, anywhere; of all stages unless one is given."""
+        return {code for (name, _), row in self.latest.items() if stage in {"", name} for code in row.degraded}
 
     def folded(self, stage: str) -> int:
         """Return how many records a stage has taken in, over all partitions."""
@@ -70,8 +94,8 @@ class Watch:
 
     def close(self) -> None:
         """Stop reading."""
-        for reader in self._readers:
-            reader.close()
+        for tail in self._tails:
+            tail.close()
 
 
 def _taken_back(before: Progress, after: Progress) -> bool:

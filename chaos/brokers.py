@@ -1,0 +1,99 @@
+"""Three brokers that replicate one another: any one may be lost, with all that was acknowledged kept."""
+
+from __future__ import annotations
+
+import uuid
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from riverrun.embedded import ClientProperties, EmbeddedKafka, EmbeddedRedis
+from riverrun.embedded.addresses import Addresses
+from riverrun.embedded.kafka_server import KafkaSettings
+from riverrun.embedded.ports import LOOPBACK, choose_ports
+from riverrun.embedded.run_record import RunRecord
+
+__all__ = ["ThreeBrokers"]
+
+_COUNT: Final = 3
+_IN_SYNC: Final = 2
+
+
+class ThreeBrokers:
+    """A cluster of three brokers, each also a controller, and a Redis.
+
+    Parameters
+    ----------
+    folder
+        Where they keep everything.
+    announce
+        Told in one line what takes time.
+    """
+
+    def __init__(self, folder: Path, announce: Callable[[str], None]) -> None:
+        self.redis = EmbeddedRedis(folder / "redis", announce=announce)
+        ports = choose_ports(2 * _COUNT)
+        cluster = "c" + urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")[1:]
+        voters = ",".join(f"{number + 1}@{LOOPBACK}:{ports[2 * number + 1]}" for number in range(_COUNT))
+        self.nodes: Sequence[EmbeddedKafka] = [
+            self._node(number, folder / f"kafka-{number + 1}", voters, cluster, announce) for number in range(_COUNT)
+        ]
+        for number, node in enumerate(self.nodes):
+            # The voters must know one another's ports before any of them has started.
+            node.folder.mkdir(parents=True)
+            RunRecord(ports=ports[2 * number : 2 * number + 2]).write(node.folder)
+
+    @staticmethod
+    def _node(number: int, folder: Path, voters: str, cluster: str, announce: Callable[[str], None]) -> EmbeddedKafka:
+        copies, in_sync = str(_COUNT), str(_IN_SYNC)
+        properties = {
+            "node.id": str(number + 1),
+            "controller.quorum.voters": voters,
+            # Elections among three take longer than that of one with itself.
+            "controller.quorum.election.timeout.ms": "1000",
+            "controller.quorum.fetch.timeout.ms": "2000",
+            "default.replication.factor": copies,
+            "min.insync.replicas": in_sync,
+            "offsets.topic.replication.factor": copies,
+            "transaction.state.log.replication.factor": copies,
+            "transaction.state.log.min.isr": in_sync,
+            "share.coordinator.state.topic.replication.factor": copies,
+            "share.coordinator.state.topic.min.isr": in_sync,
+            "replica.lag.time.max.ms": "3000",
+        }
+        settings = KafkaSettings(heap_mb=320, cluster_id=cluster, properties=properties)
+        return EmbeddedKafka(folder, settings, announce=announce)
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where they are; any one of the brokers tells of the others."""
+        bootstrap = ",".join(f"{LOOPBACK}:{node.ports[0]}" for node in self.nodes)
+        return Addresses(ClientProperties({"bootstrap.servers": bootstrap}), self.redis.url, embedded=True)
+
+    def __enter__(self) -> Self:
+        """Start all: none answers before two do."""
+        with ExitStack() as undo:
+            undo.callback(self.stop)
+            self.redis.start()
+            with ThreadPoolExecutor(_COUNT) as pool:
+                for started in [pool.submit(node.start) for node in self.nodes]:
+                    started.result()
+            undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop all."""
+        self.stop()
+
+    def stop(self) -> None:
+        """End the servers: at once, since the last broker alone could not leave in order."""
+        for node in self.nodes:
+            node.kill()
+            node.stop()
+        self.redis.stop()

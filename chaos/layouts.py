@@ -1,0 +1,181 @@
+"""How a scene is laid out: which services run in which processes, on which servers, and what may strike there."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from chaos.brokers import ThreeBrokers
+from chaos.faults.disks import DISKS
+from chaos.faults.network import NETWORK
+from chaos.faults.processes import CHAINED, MEMBERS, SERVICES
+from chaos.faults.servers import KAFKA, ONE_OF_THREE, REDIS
+from chaos.parcels import DISORDER, ParcelLoad
+from chaos.proxies import KafkaProxy, Proxy
+from chaos.scene import Kind, Scene
+from chaos.services import Service
+from chaos.witness import PredictionsWatcher, RedisWatcher, Witness
+from chaos.world import IN_ORDER, Plan, World
+from riverrun.embedded import EmbeddedCluster, EmbeddedKafka, EmbeddedRedis
+from riverrun.embedded.addresses import Addresses
+
+__all__ = ["APART", "LAYOUTS", "Layout", "Setting", "quiet"]
+
+_BEGIN_LIMIT_S: Final = 300.0
+_FIRST: Final = ("ingest", "features", "score")
+_SECOND: Final = ("labels", "learn")
+
+
+def quiet(line: str) -> None:
+    """Take no notice of servers that start and stop: here they do it all the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What every layout is built from.
+
+    Parameters
+    ----------
+    name
+        The pipeline's name, not used before on these servers.
+    folder
+        For everything.
+    seed
+        Of the load, and of when faults strike and how.
+    per_s
+        Messages published a second while the load is on.
+    """
+
+    name: str
+    folder: Path
+    seed: int
+    per_s: float = 100.0
+
+
+@dataclass(slots=True)
+class _Servers:
+    """The servers of a scene, by what is needed of them."""
+
+    addresses: Addresses
+    brokers: Sequence[EmbeddedKafka]
+    redis: EmbeddedRedis
+    kafka_proxies: dict[str, KafkaProxy] = field(default_factory=dict)
+    redis_proxy: Proxy | None = None
+
+
+Start = Callable[[World, _Servers], Mapping[str, Service]]
+Servers = Callable[[Setting, ExitStack], _Servers]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A way to lay out a scene.
+
+    Parameters
+    ----------
+    name
+        In reports.
+    kinds
+        The faults that may strike.
+    servers, start
+        Start the servers, and the services.
+    partitions
+        Of the producers' topics.
+    comparable
+        Whether what it leaves must be what an undisturbed run leaves.
+    """
+
+    name: str
+    kinds: tuple[Kind, ...]
+    servers: Servers
+    start: Start
+    partitions: int = 1
+    comparable: bool = False
+
+    @contextmanager
+    def stage(self, setting: Setting) -> Iterator[Scene]:
+        """Set a scene: everything runs, and the first of everything is committed."""
+        with ExitStack() as stack:
+            servers = self.servers(setting, stack)
+            load = ParcelLoad(setting.seed, DISORDER)
+            plan = Plan(setting.name, load, self.partitions, setting.per_s, supervised=True)
+            world = stack.enter_context(World(plan, servers.addresses, setting.folder / "world"))
+            watchers = (
+                PredictionsWatcher(world.deployment, servers.addresses.kafka),
+                RedisWatcher(servers.addresses.redis_url, setting.name),
+            )
+            witness = Witness(*watchers)
+            stack.callback(witness.close)
+            services = dict(self.start(world, servers))
+            rng = random.Random(setting.seed)
+            scene = Scene(world, servers.brokers, servers.redis, services, witness, rng)
+            scene.kafka_proxies, scene.redis_proxy = servers.kafka_proxies, servers.redis_proxy
+            stages = {stage for service in services.values() for stage in service.stages}
+            begun = "the first commit of everything"
+            scene.until(begun, lambda: stages <= {name for name, _ in world.watch.latest}, _BEGIN_LIMIT_S)
+            yield scene
+
+
+def _embedded(setting: Setting, stack: ExitStack) -> _Servers:
+    cluster = stack.enter_context(EmbeddedCluster(setting.folder / "servers", announce=quiet))
+    return _Servers(cluster.addresses, [cluster.kafka], cluster.redis)
+
+
+def _behind_proxies(setting: Setting, stack: ExitStack) -> _Servers:
+    servers = _embedded(setting, stack)
+    for name in ("first", "second"):
+        servers.kafka_proxies[name] = stack.enter_context(KafkaProxy(servers.brokers[0].ports[0]))
+    servers.redis_proxy = stack.enter_context(Proxy(servers.redis.ports[0]))
+    return servers
+
+
+def _three(setting: Setting, stack: ExitStack) -> _Servers:
+    brokers = stack.enter_context(ThreeBrokers(setting.folder / "servers", quiet))
+    return _Servers(brokers.addresses, brokers.nodes, brokers.redis)
+
+
+def _apart(world: World, servers: _Servers) -> Mapping[str, Service]:
+    del servers
+    return world.stages()
+
+
+def _chained(world: World, servers: _Servers) -> Mapping[str, Service]:
+    del servers
+    return {"chain": world.chain(**IN_ORDER)}
+
+
+def _members(world: World, servers: _Servers) -> Mapping[str, Service]:
+    del servers
+    return {name: world.chain(name) for name in ("one", "two")}
+
+
+def _halves(world: World, servers: _Servers) -> Mapping[str, Service]:
+    """Start two chains, each behind proxies of its own where there are any."""
+    services = {}
+    for name, stages in (("first", _FIRST), ("second", _SECOND)):
+        addresses = _through(servers, name)
+        environment = world.environment({}, addresses)
+        services[name] = world.started(Service.chain(name, world.file, environment, world.folder, stages))
+    return services
+
+
+def _through(servers: _Servers, name: str) -> Addresses:
+    if servers.redis_proxy is None:
+        return servers.addresses
+    kafka = type(servers.addresses.kafka)({"bootstrap.servers": f"127.0.0.1:{servers.kafka_proxies[name].port}"})
+    redis_url = servers.addresses.redis_url.replace(f":{servers.redis.ports[0]}", f":{servers.redis_proxy.port}")
+    return replace(servers.addresses, kafka=kafka, redis_url=redis_url)
+
+
+APART: Final = Layout("apart", (*SERVICES, *KAFKA, *REDIS, *DISKS), _embedded, _apart)
+LAYOUTS: Final = (
+    APART,
+    Layout("chained", CHAINED, _embedded, _chained, comparable=True),
+    Layout("members", MEMBERS, _embedded, _members, partitions=2),
+    Layout("network", NETWORK, _behind_proxies, _halves),
+    Layout("three-brokers", ONE_OF_THREE, _three, _halves),
+)

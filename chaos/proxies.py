@@ -1,0 +1,233 @@
+"""Proxies between services and their servers: connections are cut, slowed, frozen, and requests held back."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self
+
+__all__ = ["Fault", "KafkaProxy", "Proxy"]
+
+_END_TXN: Final = 26
+_HOST: Final = "127.0.0.1"
+_CHUNK: Final = 65_536
+
+
+class Fault(enum.Enum):
+    """What happens to the next request to end a transaction; the client's connection breaks in each case."""
+
+    LOST_REQUEST = "it never arrives"
+    LOST_ANSWER = "it arrives, but the client does not hear of it"
+    DELAYED = "it arrives much later, when `release` is called"
+
+
+class Proxy:
+    """Forwards connections to a server on this machine.
+
+    Parameters
+    ----------
+    port
+        The server's.
+
+    Attributes
+    ----------
+    port
+        Its own.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._server_port = port
+        self._listener = socket.create_server((_HOST, 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._sockets: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._delay_s = 0.0
+        self._refusing = False
+        self._flowing = threading.Event()
+        self._flowing.set()
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Self:
+        """Begin to listen."""
+        self._start(self._accept)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Break everything and end."""
+        self._ended.set()
+        self.restore()
+        _hang_up(self._listener)
+        self._listener.close()
+        self.cut()
+        for thread in self._threads:
+            thread.join()
+        for each in self._sockets:
+            each.close()
+
+    def cut(self, *, refusing: bool = False) -> None:
+        """Break all connections; with ``refusing``, new ones too until `restore`."""
+        self._refusing = refusing
+        for each in tuple(self._sockets):
+            _hang_up(each)
+
+    def slow(self, seconds: float) -> None:
+        """Let everything that passes wait for so long, until `restore`."""
+        self._delay_s = seconds
+
+    def freeze(self) -> None:
+        """Let nothing pass, though connections stay open, until `restore`."""
+        self._flowing.clear()
+
+    def restore(self) -> None:
+        """Work as if nothing had been."""
+        self._refusing, self._delay_s = False, 0.0
+        self._flowing.set()
+
+    def _start(self, work: Callable[..., None], *arguments: socket.socket) -> None:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                if self._refusing:
+                    client.close()
+                    continue
+                try:
+                    server = socket.create_connection((_HOST, self._server_port))
+                except OSError:
+                    # The server is down, as it may be here: the client hears of it as it would directly.
+                    client.close()
+                    continue
+                self._sockets += [client, server]
+                self._start(self._requests, client, server)
+                self._start(self._answers, client, server)
+
+    def _pass(self) -> None:
+        """Wait for as long as the network takes."""
+        if self._delay_s:
+            self._ended.wait(self._delay_s)
+        self._flowing.wait()
+
+    def _requests(self, client: socket.socket, server: socket.socket) -> None:
+        self._forward(client, server)
+
+    def _answers(self, client: socket.socket, server: socket.socket) -> None:
+        self._forward(server, client)
+
+    def _forward(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(_CHUNK):
+                self._pass()
+                sink.sendall(data)
+        _hang_up(sink)
+
+
+class KafkaProxy(Proxy):
+    """A proxy before a broker: it names itself in place of the broker, and can hold requests to end a transaction.
+
+    Parameters
+    ----------
+    port
+        The broker's.
+    """
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self._fault: Fault | None = None
+        self._delayed: list[tuple[socket.socket, bytes]] = []
+        self._answered = threading.Event()
+        # What a broker says of itself in its answers, and what the client shall hear instead.
+        host = _HOST.encode()
+        self._names = host + struct.pack(">i", port), host + struct.pack(">i", self.port)
+
+    @property
+    def holds(self) -> int:
+        """How many requests are held back."""
+        return len(self._delayed)
+
+    @property
+    def armed(self) -> bool:
+        """Whether the next request to end a transaction is still to come."""
+        return self._fault is not None
+
+    def fail_next(self, fault: Fault) -> None:
+        """Let the next request to end a transaction suffer."""
+        self._fault = fault
+
+    def release(self) -> int:
+        """Deliver what was delayed, and wait for the answer; return how many requests there were.
+
+        Raises
+        ------
+        TimeoutError
+            If the broker does not answer.
+        """
+        delayed, self._delayed = self._delayed, []
+        for broker, frame in delayed:
+            self._answered.clear()
+            broker.sendall(frame)
+            if not self._answered.wait(10):
+                raise TimeoutError("the broker does not answer the delayed request")
+        return len(delayed)
+
+    def _requests(self, client: socket.socket, server: socket.socket) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            while True:
+                frame = _frame(client)
+                self._pass()
+                (api,) = struct.unpack_from(">h", frame, 4)
+                if api == _END_TXN and self._fault is not None:
+                    self._strike(client, server, frame)
+                    return
+                server.sendall(frame)
+        _hang_up(server)
+
+    def _strike(self, client: socket.socket, broker: socket.socket, frame: bytes) -> None:
+        fault, self._fault = self._fault, None
+        _hang_up(client)
+        if fault is Fault.DELAYED:
+            self._delayed.append((broker, frame))
+        elif fault is Fault.LOST_ANSWER:
+            broker.sendall(frame)
+        else:
+            _hang_up(broker)
+
+    def _answers(self, client: socket.socket, server: socket.socket) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            while True:
+                frame = _frame(server)
+                self._answered.set()
+                self._pass()
+                client.sendall(frame.replace(*self._names))
+        _hang_up(client)
+
+
+def _frame(source: socket.socket) -> bytes:
+    head = _exactly(source, 4)
+    (length,) = struct.unpack(">i", head)
+    return head + _exactly(source, length)
+
+
+def _exactly(source: socket.socket, length: int) -> bytes:
+    data = bytearray()
+    while len(data) < length:
+        part = source.recv(length - len(data))
+        if not part:
+            raise EOFError
+        data += part
+    return bytes(data)
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)

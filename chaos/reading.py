@@ -1,0 +1,93 @@
+"""Reads topics as any consumer would, by the plain client: none of the runtime's code decides what the judge sees."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Final, cast
+
+from confluent_kafka import Consumer, Message, TopicPartition
+
+from riverrun.runtime.ports import Headers, Record
+
+__all__ = ["Tail", "read_partition"]
+
+_MANY: Final = 10_000
+_WAIT_S: Final = 0.1
+_PATIENCE_S: Final = 60.0
+_AT_END: Final = "_PARTITION_EOF"
+_PROPERTIES: Final[Mapping[str, object]] = {
+    # The client insists on a group; nothing is joined or committed under this one.
+    "group.id": "riverrun-chaos",
+    "enable.auto.commit": False,
+    "isolation.level": "read_committed",
+    "enable.partition.eof": True,
+    "auto.offset.reset": "earliest",
+    "fetch.wait.max.ms": 20,
+    "reconnect.backoff.max.ms": 500,
+    # Brokers die here on purpose: what the client has to say of it is no news.
+    "log_level": 0,
+}
+
+
+class Tail:
+    """Follows one partition from its beginning, committed records only, through whatever happens to the broker.
+
+    Parameters
+    ----------
+    properties
+        librdkafka's, at least ``bootstrap.servers``.
+    topic, partition
+        What to follow.
+    """
+
+    def __init__(self, properties: Mapping[str, str], topic: str, partition: int) -> None:
+        self._consumer = Consumer({**properties, **_PROPERTIES})
+        self._consumer.assign([TopicPartition(topic, partition, 0)])
+        self.end = -1
+
+    def poll(self, timeout: float = 0.0) -> list[Record]:
+        """Return what has come, waiting up to ``timeout`` seconds for the first of it."""
+        records: list[Record] = []
+        messages = self._consumer.consume(_MANY, 0.0) or self._consumer.consume(1, timeout)
+        for message in messages:
+            error = message.error()
+            if error is None:
+                records.append(_record(message))
+            elif error.name() == _AT_END:
+                self.end = message.offset() or 0
+        return records
+
+    def close(self) -> None:
+        """Stop following."""
+        self._consumer.close()
+
+
+def _record(message: Message) -> Record:
+    headers = cast("Headers", message.headers() or ())
+    place = message.topic() or "", message.partition() or 0, message.offset() or 0
+    return Record(*place, message.timestamp()[1], message.key(), message.value(), headers)
+
+
+def read_partition(properties: Mapping[str, str], topic: str, partition: int) -> tuple[list[Record], int]:
+    """Read a partition that is at rest; return the committed records, and how many offsets are open at its end.
+
+    The second is 0 if the last stable offset is the high watermark: then no transaction is open.
+
+    Raises
+    ------
+    TimeoutError
+        If the end does not come.
+    """
+    place = TopicPartition(topic, partition)
+    with closing(Consumer({**properties, **_PROPERTIES, "isolation.level": "read_uncommitted"})) as asking:
+        _, high = asking.get_watermark_offsets(place, timeout=_PATIENCE_S)
+    deadline = time.monotonic() + _PATIENCE_S
+    records: list[Record] = []
+    with closing(Tail(properties, topic, partition)) as tail:
+        while tail.end < 0:
+            records += tail.poll(_WAIT_S)
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{topic}[{partition}] does not come to an end")
+    return records, high - tail.end

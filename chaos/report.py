@@ -1,0 +1,132 @@
+"""The report: ``chaos.json``, written anew after every act, so that a run that is stopped has left what it found."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from chaos.act import Outcome
+from chaos.findings import Finding, Sort, Strike, blame
+from chaos.overload import OVERLOAD, Overload
+from chaos.recovery import summary
+
+__all__ = ["Report"]
+
+_UNDISTURBED: Final = "none"
+"""What is wrong though nothing had struck yet is put down to no fault."""
+
+_MOST_TEXTS: Final = 200
+
+
+class Report:
+    """Gathers outcomes.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    seed, size
+        Of the run.
+    """
+
+    def __init__(self, path: Path, seed: int, size: str) -> None:
+        self._path = path
+        self._head: dict[str, object] = {"seed": seed, "size": size, "cores": os.cpu_count()}
+        self._began = time.monotonic()
+        self._strikes: list[Strike] = []
+        self._made: Counter[str] = Counter()
+        self._wrong: dict[str, Counter[str]] = {}
+        self._texts: list[str] = []
+        self._total: Counter[str] = Counter()
+        self._acts: list[dict[str, object]] = []
+        self._overload: Overload | None = None
+        self.planted: dict[str, bool] = {}
+
+    @property
+    def wrong(self) -> int:
+        """How many things were found to be wrong."""
+        return sum(self._total.values())
+
+    def struck(self) -> set[str]:
+        """Return the kinds of fault that struck."""
+        return {strike.kind for strike in self._strikes}
+
+    def add(self, outcome: Outcome, overload: Overload | None = None) -> None:
+        """Add an act's outcome, and write the file."""
+        self._strikes += outcome.strikes
+        self._made.update(outcome.made)
+        self._overload = overload or self._overload
+        for finding in outcome.findings:
+            self._add_finding(outcome, finding)
+        self._acts.append(
+            {
+                "layout": outcome.layout,
+                "seed": outcome.seed,
+                "faults": len(outcome.strikes),
+                "published": outcome.published,
+                "predictions_watched": outcome.predictions,
+                "looks_at_redis": outcome.looks,
+                "wrong": len(outcome.findings),
+                "restarted": outcome.restarted,
+                "most_memory_mb": outcome.memory_mb,
+            }
+        )
+        self.write()
+
+    def _add_finding(self, outcome: Outcome, finding: Finding) -> None:
+        kinds = blame(finding, outcome.strikes, outcome.oddities)
+        if outcome.layout == OVERLOAD:
+            kinds.add(OVERLOAD)
+        for kind in kinds or {_UNDISTURBED}:
+            self._wrong.setdefault(kind, Counter())[finding.sort] += 1
+        self._total[finding.sort] += 1
+        if len(self._texts) < _MOST_TEXTS:
+            self._texts.append(f"{outcome.layout}, seed {outcome.seed}: {finding.sort}: {finding.text:.1000}")
+
+    def write(self) -> None:
+        """Write the file."""
+        document = {
+            **self._head,
+            "seconds": round(time.monotonic() - self._began),
+            "total": {"injected": len(self._strikes), **self._sorts(self._total)},
+            "recovery_s": summary([each.recovery_s for each in self._strikes if each.recovery_s is not None]),
+            "faults": self._faults(),
+            "planted_bugs": self.planted,
+            "overload": None if self._overload is None else self._overload.as_json(),
+            "acts": self._acts,
+            "wrong": self._texts,
+        }
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = self._path.with_suffix(".tmp")
+        scratch.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        scratch.replace(self._path)
+
+    def _faults(self) -> dict[str, Any]:
+        faults: dict[str, Any] = {}
+        for kind in sorted({strike.kind for strike in self._strikes}):
+            strikes = [strike for strike in self._strikes if strike.kind == kind]
+            faults[kind] = {
+                "injected": len(strikes),
+                **self._sorts(self._wrong.get(kind, {})),
+                "recovery_s": summary([each.recovery_s for each in strikes if each.recovery_s is not None]),
+                "outage_s": summary([each.outage_s for each in strikes if each.outage_s is not None]),
+            }
+        made: dict[str, int] = dict(self._made)
+        if self._overload is not None:
+            made[OVERLOAD] = 1
+        for kind in sorted({*made, *self._wrong} - faults.keys()):
+            faults[kind] = {
+                "injected": made.get(kind, 0),
+                **self._sorts(self._wrong.get(kind, {})),
+                "recovery_s": None,
+            }
+        return faults
+
+    @staticmethod
+    def _sorts(counts: Mapping[str, int]) -> dict[str, int]:
+        return {sort.value: counts.get(sort, 0) for sort in Sort}

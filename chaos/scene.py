@@ -1,0 +1,122 @@
+"""A scene: a world with its servers, the services that run in it, and who watches; what faults act upon."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from chaos.findings import Finding, Sort
+from chaos.proxies import KafkaProxy, Proxy
+from chaos.services import STAGES, Service
+from chaos.witness import Witness
+from chaos.world import World
+from riverrun.embedded import EmbeddedKafka, EmbeddedRedis
+from riverrun.runtime.degradations import Degradation
+
+__all__ = ["Kind", "Run", "Scene", "now_ms"]
+
+
+_SILENT_MS: Final = 20_000
+
+
+def now_ms() -> int:
+    """Return the time, in milliseconds since the epoch, as the servers have it."""
+    return int(time.time() * 1000)
+
+
+@dataclass(slots=True)
+class Scene:
+    """What a fault finds.
+
+    Parameters
+    ----------
+    world
+        The pipeline, with the load on.
+    brokers, redis
+        Its servers.
+    services
+        By name.
+    witness
+        Who watches.
+    rng
+        Decides when and how.
+    kafka_proxies, redis_proxy
+        Before the servers, for each service by name, where there are any.
+    findings
+        What a fault's own check found to be wrong.
+    """
+
+    world: World
+    brokers: Sequence[EmbeddedKafka]
+    redis: EmbeddedRedis
+    services: dict[str, Service]
+    witness: Witness
+    rng: random.Random
+    kafka_proxies: Mapping[str, KafkaProxy] = field(default_factory=dict)
+    redis_proxy: Proxy | None = None
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def kafka(self) -> EmbeddedKafka:
+        """The only broker, or the first."""
+        return self.brokers[0]
+
+    def running(self, stage: str) -> Service:
+        """Return a service that runs a stage."""
+        return next(service for service in self.services.values() if stage in service.stages)
+
+    def wrong(self, text: str) -> None:
+        """Note that something is wrong now."""
+        self.findings.append(Finding(Sort.WRONG, text, now_ms()))
+
+    def drain(self, service: Service, codes: Sequence[int] = (0,)) -> None:
+        """Ask a service to drain, as an operator does, and wait for its end; the exit code must be one of these."""
+        service.terminate()
+        self.until(f"the end of {service.name}", lambda: service.ended is not None)
+        code = service.wait()
+        if code not in codes:
+            self.wrong(f"{service.name}, asked to drain, ended with {code}\n{service.told()}")
+
+    def told(self, stage: str, what: Degradation) -> None:
+        """Wait until a stage says in its commit records that it is degraded: a fault lasts until it is told.
+
+        One that another fault keeps from committing cannot say it there, and is not waited for.
+        """
+        began, watch = now_ms(), self.world.watch
+
+        def settled() -> bool:
+            if what in watch.degraded(stage):
+                return True
+            return now_ms() - began > _SILENT_MS and not watch.committed_since(stage, began)
+
+        self.until(f"{stage} to say {what}", settled)
+
+    def until(self, what: str, condition: Callable[[], bool], limit_s: float = 240.0) -> None:
+        """Wait for something, with the load on."""
+        self.world.wait(what, condition, feed=True, limit_s=limit_s)
+
+
+Run = Callable[[Scene], Iterator[float]]
+"""Injects a fault and mends it: whenever it yields, so many seconds pass with the load on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of fault.
+
+    Parameters
+    ----------
+    name
+        In reports.
+    run
+        Injects and mends it.
+    hits
+        The stages that must commit again afterwards.
+    """
+
+    name: str
+    run: Run
+    hits: tuple[str, ...] = STAGES

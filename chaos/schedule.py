@@ -1,0 +1,136 @@
+"""What strikes when: from a seed, each kind as often as is asked for, alone and two at a time."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from chaos.act import Act
+from chaos.layouts import LAYOUTS, Layout
+from chaos.scene import Kind
+from chaos.services import STAGES
+
+__all__ = ["LONG", "SHORT", "Size", "all_kinds", "schedule"]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much there is to be.
+
+    Parameters
+    ----------
+    name
+        In the report.
+    times
+        How often a kind strikes, by the longest beginning of its name that is here; ``""`` for all others.
+    pairs
+        What share of the faults strikes together with another.
+    per_act
+        Most faults in one scene; then another is set.
+    overload_s
+        For how long twice too much is published.
+    """
+
+    name: str
+    times: Mapping[str, int]
+    pairs: float
+    per_act: int
+    overload_s: float
+
+    def times_of(self, kind: str) -> int:
+        """Return how often a kind is to strike."""
+        best = max((start for start in self.times if kind.startswith(start)), key=len)
+        return self.times[best]
+
+
+SHORT: Final = Size("short", {"": 1, "zombie": 3, "network.held-frame": 2}, pairs=0.1, per_act=40, overload_s=15.0)
+LONG: Final = Size(
+    "long",
+    {
+        "": 20,
+        **{f"kill.{stage}": 200 for stage in STAGES},
+        "kill.chain": 40,
+        "zombie": 100,
+        "kafka.one-of-three": 15,
+        "redis.killed": 30,
+        "network.held-frame": 50,
+        "snapshot": 30,
+        "checkpoint": 25,
+    },
+    pairs=0.2,
+    per_act=60,
+    overload_s=120.0,
+)
+
+_NEVER_TOGETHER: Final = (
+    # These end and start the process or server that the others work on, or wait for it to answer.
+    frozenset({"kafka.", "sigterm.", "stages.", "checkpoint.", "snapshot."}),
+    frozenset({"redis.", "sigterm.redis-away"}),
+    frozenset({"kill.", "sigterm.", "stages.", "failpoint.", "member.", "zombie"}),
+    frozenset({"kill.", "sigterm.", "stages.", "snapshot.", "checkpoint.", "store.", "state."}),
+    frozenset({"network."}),
+)
+
+
+def all_kinds() -> list[str]:
+    """Return the names of all kinds that strike."""
+    return [kind.name for layout in LAYOUTS for kind in layout.kinds]
+
+
+def schedule(size: Size, seed: int, only: Collection[str] = ()) -> Iterator[Act]:
+    """Return the acts of a run, those of all layouts in turn.
+
+    Parameters
+    ----------
+    size
+        How much.
+    seed
+        Decides the order, and what strikes together.
+    only
+        Beginnings of the names of kinds; all unless given.
+    """
+    rng = random.Random(seed)
+    queues = []
+    for layout in LAYOUTS:
+        kinds = [kind for kind in layout.kinds if not only or any(kind.name.startswith(each) for each in only)]
+        faults = [kind for kind in kinds for _ in range(size.times_of(kind.name))]
+        rng.shuffle(faults)
+        if faults:
+            queues.append(_acts(layout, faults, size, rng))
+    while queues:
+        for acts in tuple(queues):
+            act = next(acts, None)
+            if act is None:
+                queues.remove(acts)
+            else:
+                yield act
+
+
+def _acts(layout: Layout, faults: list[Kind], size: Size, rng: random.Random) -> Iterator[Act]:
+    count = math.ceil(len(faults) / size.per_act)
+    share = math.ceil(len(faults) / count)
+    for number in range(count):
+        yield Act(layout, tuple(_paired(faults[number * share : (number + 1) * share], size.pairs, rng)))
+
+
+def _paired(faults: list[Kind], pairs: float, rng: random.Random) -> Iterator[tuple[Kind, ...]]:
+    """Let each fault strike by itself, or with the next one that it can strike together with."""
+    waiting = list(faults)
+    while waiting:
+        first = waiting.pop(0)
+        partner = next((other for other in waiting if _together(first.name, other.name)), None)
+        if partner is not None and rng.random() < pairs:
+            waiting.remove(partner)
+            yield tuple(sorted((first, partner), key=lambda kind: kind.name))
+        else:
+            yield (first,)
+
+
+def _together(one: str, other: str) -> bool:
+    return not any(
+        any(one.startswith(each) for each in group) and any(other.startswith(each) for each in group)
+        for group in _NEVER_TOGETHER
+    )
