@@ -5,9 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import PickleError
+from subprocess import SubprocessError
+from typing import Final
+
+from confluent_kafka import KafkaException
 
 from benchmarks.figures import TARGETS, Figure, FiguresFile
 from benchmarks.flights import publish_flights
@@ -26,8 +32,15 @@ from benchmarks.measures import (
 )
 from benchmarks.page import write_page
 from benchmarks.rounds import isolated
+from riverrun.errors import RiverrunError
 
 Report = Callable[[Figure], None]
+
+_FAILURES: Final = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError),
+    *(KafkaException, PickleError, RiverrunError, SubprocessError),
+)
+"""What may go wrong while one figure is measured, on this side or in a process of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,26 +97,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     size = FULL if options.full else QUICK
     file = FiguresFile(options.folder / "bench.json")
-    if not options.page:
-        _measure(set(options.only or TARGETS), size, options.folder, file)
-    if options.keep:
+    failed = [] if options.page else _measure(set(options.only or TARGETS), size, options.folder, file)
+    if options.keep and "instructions" not in failed:
         instructions.keep(file.read()["instructions"])
     write_page(file)
-    return 0
+    if failed:
+        print(f"could not be measured: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
 
 
-def _measure(wanted: set[str], size: Size, folder: Path, file: FiguresFile) -> None:
+def _measure(wanted: set[str], size: Size, folder: Path, file: FiguresFile) -> list[str]:
+    """Measure the figures that are asked for; return those that could not be: one failure does not end the others."""
+    failed: list[str] = []
     for group in GROUPS:
-        if not wanted & set(group.names):
+        missing = [name for name in group.names if name in wanted]
+        if not missing:
             continue
         began = time.monotonic()
-        for figure in _run(group, size, folder):
-            file.put(figure, size.name)
-            verdict = "reached" if figure.as_json()["reached"] else "NOT reached"
-            if figure.short_of:
-                verdict = f"undecided: {figure.short_of}"
-            print(f"{figure.name}: {figure.value:.3g} (reach {TARGETS[figure.name].reach}): {verdict}", flush=True)
+        try:
+            for figure in _run(group, size, folder):
+                file.put(figure, size.name)
+                missing = [name for name in missing if name != figure.name]
+                _tell(figure)
+        except _FAILURES as error:
+            traceback.print_exc()
+            for name in missing:
+                file.fail(name, f"{type(error).__name__}: {error}"[:300], size.name)
+            failed += missing
         print(f"    {', '.join(group.names)} took {time.monotonic() - began:.0f} s", flush=True)
+    return failed
+
+
+def _tell(figure: Figure) -> None:
+    verdict = "reached" if figure.as_json()["reached"] else "NOT reached"
+    if figure.short_of:
+        verdict = f"undecided: {figure.short_of}"
+    print(f"{figure.name}: {figure.value:.3g} (reach {TARGETS[figure.name].reach}): {verdict}", flush=True)
 
 
 def _run(group: Group, size: Size, folder: Path) -> Iterable[Figure]:

@@ -154,10 +154,30 @@ class FiguresFile:
         """Put one figure in the place of its last."""
         figures = self.read()
         figures[figure.name] = {**figure.as_json(), "size": size}
+        self._write(figures)
+
+    def _write(self, figures: Mapping[str, Json]) -> None:
         ordered = {name: figures[name] for name in TARGETS if name in figures}
         document = {**self._document(), "machine": machine(), "figures": ordered}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+    def fail(self, name: str, why: str, size: str) -> None:
+        """Put in a figure's place that it could not be measured; what was measured before is worth nothing now."""
+        figures = self.read()
+        target = TARGETS[name]
+        figures[name] = {
+            "value": None,
+            "reach": target.reach,
+            "spread": None,
+            "better": target.better,
+            "unit": target.unit,
+            "reached": False,
+            "short_of": "",
+            "failed": why,
+            "size": size,
+        }
+        self._write(figures)
 
     def machine(self) -> Json:
         """Return what is known of the machine that they were measured on."""

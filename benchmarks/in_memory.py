@@ -13,14 +13,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from benchmarks.flight_pipeline import flights_pipeline
 from benchmarks.lab import ALL_STAGES, stages
-from riverrun.runtime.deployment import Clocks
+from riverrun.runtime.deployment import Clocks, Deployment
 from riverrun.runtime.settings import Settings
 from riverrun.runtime.worker import Worker
 from riverrun.testing.key_value import MemoryKeyValueStore
@@ -63,8 +64,13 @@ def schema_ids_in_memory() -> dict[str, int]:
     return {stream.topic: codecs.stream_id(stream.name) for stream in codecs.streams}
 
 
-def run(saved: Saved, events: int, folder: Path) -> int:
-    """Fold so many messages; return how many were folded."""
+def run(
+    saved: Saved,
+    events: int,
+    folder: Path,
+    watched: Callable[[Deployment], AbstractContextManager[Deployment]] = nullcontext,
+) -> int:
+    """Fold so many messages; return how many were folded. ``watched`` puts on the deployment what shall watch it."""
     pipeline = flights_pipeline("in-memory")
     log = MemoryLog()
     settings = Settings(data_folder=folder, batch_limit=_BATCH, state_interval_ms=_STATE_INTERVAL_MS)
@@ -79,14 +85,15 @@ def run(saved: Saved, events: int, folder: Path) -> int:
     deployment = world.deployment(
         lambda: partials, lambda _: MemoryKeyValueStore(), clocks=Clocks(monotonic=clock, wall=clock)
     )
-    gc.collect()
-    gc.freeze()
-    worker = Worker(deployment, [stages(*ALL_STAGES)])
-    worker.join()
-    _fold(worker, _WARM)
-    _count("on")
-    folded = _fold(worker, events)
-    _count("off")
+    with watched(deployment) as observed:
+        gc.collect()
+        gc.freeze()
+        worker = Worker(observed, [stages(*ALL_STAGES)])
+        worker.join()
+        _fold(worker, _WARM)
+        _count("on")
+        folded = _fold(worker, events)
+        _count("off")
     return folded
 
 

@@ -78,6 +78,9 @@ def _row(name: str, figure: Json) -> str:
     target = TARGETS[name]
     unit = "" if target.unit == "ratio" else f" {target.unit}"
     sign = "≥" if target.better == "more" else "≤"
+    if figure.get("failed"):
+        why = f"could not be measured: {figure['failed']}"
+        return f"| `{name}` | {target.what} | | {sign} {target.reach}{unit} | | {why} |"
     verdict = "reached" if figure.get("reached") else "**not reached**"
     if figure.get("short_of"):
         verdict = f"undecided: {figure['short_of']}"

@@ -16,7 +16,7 @@ _BAD = "#c1666b"
 
 def draw(figures: Mapping[str, Json], file: Path) -> None:
     """Draw one bar a figure: how far it lies beyond what it has to reach (right of 1), or short of it (left)."""
-    names = [name for name in TARGETS if name in figures]
+    names = [name for name in TARGETS if name in figures and figures[name].get("value") is not None]
     margins = [_margin(name, figures[name]) for name in names]
     canvas = Canvas(figsize=(8, 0.45 * len(names) + 1.2), layout="constrained")
     axes = canvas.subplots()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.drift.wiring import DRIFT_ERRORS, DRIFT_INPUTS
 from services.features.wiring import FEATURES
 from services.ingest.wiring import INGEST
 from services.labels.wiring import LABELS
@@ -10,4 +11,4 @@ from services.score.wiring import SCORE
 
 __all__ = ["STAGES"]
 
-STAGES = {stage.name: stage for stage in (INGEST, FEATURES, SCORE, LABELS, LEARN)}
+STAGES = {stage.name: stage for stage in (INGEST, FEATURES, SCORE, LABELS, DRIFT_INPUTS, LEARN, DRIFT_ERRORS)}

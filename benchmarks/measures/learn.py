@@ -71,10 +71,10 @@ class Case:
 
 
 CASES: Final[Mapping[str, Case]] = {
-    "logistic_regression": Case(logistic, 20, 20_000),
-    "ftrl_40": Case(ftrl, 40, 10_000),
-    "adaptive_tree": Case(adaptive_tree, 20, 6_000),
-    "forest_10": Case(adaptive_forest, 20, 1_500),
+    "logistic_regression": Case(logistic, 20, 15_000),
+    "ftrl_40": Case(ftrl, 40, 6_000),
+    "adaptive_tree": Case(adaptive_tree, 20, 4_000),
+    "forest_10": Case(adaptive_forest, 20, 1_000),
 }
 
 

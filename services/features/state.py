@@ -140,7 +140,8 @@ class FeatureState:
         self._complete = False
 
     def close(self) -> None:
-        """Do nothing: the store is its owner's to close."""
+        """Let go of the table's local store; the partial store is its owner's to close."""
+        self._table.close()
 
 
 def _bulks(items: Iterable[_T]) -> Iterator[list[_T]]:

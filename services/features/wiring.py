@@ -25,7 +25,8 @@ def _vectors(pipeline: Pipeline) -> tuple[str, ...]:
 def _build(context: StageContext) -> Stage:
     (events,) = _events(context.pipeline)
     plan = FeaturePlan.compile(context.pipeline)
-    table = FeatureTable(plan, context.partition)
+    memory = context.settings.memory.entities
+    table = FeatureTable(plan, context.partition, memory=memory, store=context.open_store(_NAME) if memory else None)
     store = context.partials()
     core = FeaturesCore(
         plan,

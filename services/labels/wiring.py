@@ -46,15 +46,16 @@ def _examples(pipeline: Pipeline) -> tuple[str, ...]:
 
 
 def _build(context: StageContext) -> Stage:
-    state = KeyedState(context.open_store(_NAME))
+    state = KeyedState(context.open_store(_NAME), cache_bytes=context.settings.memory.state_cache)
+    rule = LabelRule.of(context.pipeline)
     core = LabelsCore(
-        LabelRule.of(context.pipeline),
+        rule,
         state,
         _Codec(context.codecs),
         topic=topic_name(context.pipeline.name, Kind.PREDICTIONS),
         partition=context.partition,
     )
-    return Stage(_NAME, core, (state,))
+    return Stage(_NAME, core, (state,), fields_of=frozenset({rule.stream}))
 
 
 LABELS = StageDefinition(_NAME, inputs=_inputs, outputs=_examples, replays=_inputs, build=_build)

@@ -8,8 +8,10 @@ from math import isfinite
 from typing import Final, TypedDict, cast
 
 from riverrun.models.adapter import Learner, features_of, is_finite
+from riverrun.models.beside import Take, Taken, taken_now
 from riverrun.models.digest import digest
 from riverrun.models.evaluation import Evaluator
+from riverrun.models.footprint import check_footprint, share_generators
 from riverrun.models.modelset import ModelSet
 from riverrun.models.pickling import dump_state, load_state
 from riverrun.models.snapshot import captured
@@ -35,6 +37,8 @@ class LearnSettings:
         After how many examples evaluations are sent and snapshots taken, counted from the first example ever.
     partition
         The partition of ``examples``: the learner's shard.
+    memory
+        What all models may take, in bytes; 0 for no bound. Looked at whenever a snapshot is taken.
     modules
         Modules whose classes the models may be made of, besides River's: the pipeline file's.
     """
@@ -45,28 +49,31 @@ class LearnSettings:
     snapshot_every: int = 10_000
     partition: int = 0
     modules: frozenset[str] = frozenset()
+    memory: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class CapturedModel:
-    """One model at the instant of a capture; ``parent`` aside, all that its published record will say."""
+    """One model at the instant of a capture: what its published record will say of it, but for its state."""
 
     model: str
     seed: int
-    payload: bytes
-    digest: str
     metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """All models, as they were after ``position`` examples; ``positions`` as a trailing state's."""
+    """All models, as they were after ``position`` examples; ``positions`` as a trailing state's.
+
+    ``taken`` has their states, in the same order, perhaps not yet.
+    """
 
     position: int
     time: int
     positions: Mapping[str, int]
     source: Source
     models: tuple[CapturedModel, ...]
+    taken: Taken
 
 
 class LearnedState(TypedDict):
@@ -98,11 +105,15 @@ class LearnCore:
         One for each model.
     read_vector
         Returns the values of a framed vector.
+    take
+        Takes snapshots of the models.
 
     Attributes
     ----------
     captures
         Snapshots taken and not yet stored, oldest first. The trailing state removes them.
+    take
+        As given.
     backlog
         Called during a replay when many captures wait; what is replayed is committed, so they may be stored.
     """
@@ -113,6 +124,7 @@ class LearnCore:
         models: ModelSet,
         evaluators: Sequence[Evaluator],
         read_vector: Callable[[bytes], tuple[FieldValue, ...]],
+        take: Take = taken_now,
     ) -> None:
         self.settings = settings
         self.models = models
@@ -120,7 +132,9 @@ class LearnCore:
         self.backlog: Callable[[], None] | None = None
         self._evaluators = tuple(evaluators)
         self._pairs = tuple(zip(models.learners, self._evaluators, strict=True))
+        self._last = len(self._pairs) - 1
         self._read_vector = read_vector
+        self.take = take
         self._next: dict[int, int] = {}
         self._watermark = 0
         self._learned = self._skipped = self._refused = self._failed = 0
@@ -232,7 +246,7 @@ class LearnCore:
             learner.estimator = estimator
         self.models.position = state["position"]
         self._next = dict(state["next"])
-        self.captures.clear()
+        self.drop_captures()
         self.resume(state["counters"], state["watermark"])
 
     def reset(self) -> None:
@@ -250,6 +264,12 @@ class LearnCore:
             )
         )
 
+    def drop_captures(self) -> None:
+        """Give up on the snapshots that are not stored yet."""
+        for capture in self.captures:
+            capture.taken.cancel()
+        self.captures.clear()
+
     def _learn(self, example: Example, label: float) -> None:
         if not isfinite(label):
             self._refused += 1
@@ -264,8 +284,8 @@ class LearnCore:
                 score = learner.predict(x)
             if isfinite(score):
                 evaluator.update(label, score)
-            # Each model has its own copy: what one does to it must not reach the next.
-            if clean and not learner.learn(x.copy(), label):
+            # Each model has its own copy: what one does to it must not reach the next. The last may have the original.
+            if clean and not learner.learn(x if index == self._last else x.copy(), label):
                 failed = True
         if clean:
             self._learned += 1
@@ -274,12 +294,20 @@ class LearnCore:
             self._refused += 1
 
     def _capture(self, example: Example) -> None:
-        parts = []
-        for learner, evaluator in self._pairs:
-            payload, state_digest = captured(learner.estimator)
-            parts.append(CapturedModel(learner.name, learner.seed, payload, state_digest, evaluator.metrics()))
+        if self.settings.memory:
+            self._check_memory()
+        taken = self.take([learner.estimator for learner in self.models.learners])
+        parts = tuple(
+            CapturedModel(learner.name, learner.seed, evaluator.metrics()) for learner, evaluator in self._pairs
+        )
         place = self._source(example)
-        self.captures.append(Capture(self.position, example.time, self.positions(), place, tuple(parts)))
+        self.captures.append(Capture(self.position, example.time, self.positions(), place, parts, taken))
+
+    def _check_memory(self) -> None:
+        models = {learner.name: learner.estimator for learner in self.models.learners}
+        for model in models.values():
+            share_generators(model)
+        check_footprint(models, self.settings.memory)
 
     def _evaluations(self, example: Example) -> tuple[Evaluation, ...]:
         return tuple(

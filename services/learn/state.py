@@ -13,13 +13,14 @@ from dataclasses import asdict, dataclass
 from typing import Final, TypedDict, cast
 
 from riverrun.errors import UnavailableError
+from riverrun.models.beside import Take, Taken, taken_now
 from riverrun.models.publishing import sign_version
+from riverrun.models.rehearsal import DEFAULT_LIMITS, Limits
 from riverrun.models.signing import KeyRing
 from riverrun.models.snapshot import (
     CHECKPOINT,
     Header,
     SnapshotError,
-    captured,
     library_versions,
     opened,
     sealed,
@@ -51,6 +52,8 @@ class LearnStateSettings:
         Examples between two checkpoints while running; one is written at a planned stop in any case.
     keep_checkpoints, keep_snapshots
         How many files are kept, the latter for each model.
+    limits
+        What opening a checkpoint may take.
     """
 
     pipeline: str
@@ -59,6 +62,17 @@ class LearnStateSettings:
     checkpoint_every: int = 50_000
     keep_checkpoints: int = 2
     keep_snapshots: int = 20
+    limits: Limits = DEFAULT_LIMITS
+
+
+@dataclass(frozen=True, slots=True)
+class _Checkpoint:
+    """A checkpoint of the fold at one instant, perhaps still being taken."""
+
+    position: int
+    time: int
+    positions: Mapping[str, int]
+    taken: Taken
 
 
 class _Stored(TypedDict):
@@ -97,6 +111,7 @@ class LearnState:
         self._ready: list[ModelVersion] = []
         self._returned: list[ModelVersion] = []
         self._checkpointed = 0
+        self._writing: _Checkpoint | None = None
         core.backlog = self._store_backlog
 
     def load(self) -> Mapping[str, int] | None:
@@ -110,7 +125,7 @@ class LearnState:
         settings = self._settings
         for entry in reversed(self._store.entries(settings.pipeline, _CHECKPOINTS)):
             try:
-                header, state = opened(self._store.read(entry.path), self._keys, self._core.settings.modules)
+                header, state = self._open(entry.path)
                 self._restore(header, cast("_Stored", state))
             except (SnapshotError, MissingModelError, ValueError, KeyError, TypeError) as error:
                 _LOG.warning("checkpoint %s is passed over: %s", entry.path, error)
@@ -126,11 +141,17 @@ class LearnState:
         UnavailableError
             If the store cannot be written: what was captured is kept and tried again.
         """
-        self._store_captures()
-        if self._core.position - self._checkpointed >= self._settings.checkpoint_every:
+        self._store_captures(wait=False)
+        if self._writing is not None and self._writing.taken.ready():
+            self._write_checkpoint(self._writing)
+        # One that lies beyond a snapshot that is still being taken could not carry its records.
+        due = self._core.position - self._checkpointed >= self._settings.checkpoint_every
+        if due and self._writing is None and not self._core.captures:
             # What the flush before returned is committed by now; what this one returns is not.
             self._returned = []
-            self._write_checkpoint(positions)
+            checkpoint = self._writing = self._begin_checkpoint(positions, self._core.take)
+            if checkpoint.taken.ready():
+                self._write_checkpoint(checkpoint)
         items: list[Item] = [] if self._alias_sent else [self._alias()]
         items.extend(self._ready)
         self._alias_sent = True
@@ -145,9 +166,10 @@ class LearnState:
         UnavailableError
             If the store cannot be written.
         """
-        self._store_captures()
+        self._store_captures(wait=True)
         if self._core.position != self._checkpointed:
-            self._write_checkpoint(positions)
+            self._drop_checkpoint()
+            self._write_checkpoint(self._begin_checkpoint(positions, taken_now))
 
     def reset(self) -> None:
         """Delete all checkpoints and put the core back to before the first example.
@@ -160,11 +182,19 @@ class LearnState:
         pipeline = self._settings.pipeline
         self._store.prune(pipeline, _CHECKPOINTS, keep=0)
         self._core.reset()
+        self._drop_checkpoint()
         self._ready, self._returned = [], []
         self._checkpointed = 0
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Give up on the snapshots that are being taken."""
+        self._core.drop_captures()
+        self._drop_checkpoint()
+
+    def _open(self, path: str) -> tuple[Header, object]:
+        limits = self._settings.limits
+        content = self._store.read(path, most_mb=limits.memory_mb)
+        return opened(content, self._keys, self._core.settings.modules, limits)
 
     def _restore(self, header: Header, state: _Stored) -> None:
         settings = self._settings
@@ -176,20 +206,29 @@ class LearnState:
         self._ready = pending
         self._checkpointed = header.position
 
-    def _write_checkpoint(self, positions: Mapping[str, int]) -> None:
-        core, settings = self._core, self._settings
+    def _drop_checkpoint(self) -> None:
+        if self._writing is not None:
+            self._writing.taken.cancel()
+            self._writing = None
+
+    def _begin_checkpoint(self, positions: Mapping[str, int], take: Take) -> _Checkpoint:
+        core = self._core
         own = core.positions()
         if any(position > positions.get(name, 0) for name, position in own.items()):
             raise AssertionError(f"the learner stands at {own}, beyond what is committed: {dict(positions)}")
         unconfirmed = {item.seq: item for item in (*self._returned, *self._ready)}
         state = _Stored(fold=core.state(), unconfirmed=[_fields(item) for item in unconfirmed.values()])
-        payload, digest = captured(state)
+        return _Checkpoint(core.position, core.watermark, own, take([state]))
+
+    def _write_checkpoint(self, checkpoint: _Checkpoint) -> None:
+        settings = self._settings
+        ((payload, digest),) = checkpoint.taken.result()
         header = Header(
             pipeline=settings.pipeline,
             model=CHECKPOINT,
-            position=core.position,
-            time=core.watermark,
-            positions=own,
+            position=checkpoint.position,
+            time=checkpoint.time,
+            positions=checkpoint.positions,
             digest=digest,
             code_hash=settings.code_hash,
             feature_set=settings.feature_set,
@@ -197,51 +236,54 @@ class LearnState:
             libraries=library_versions(),
         )
         content = sealed(header, payload, self._keys)
-        self._store.write(settings.pipeline, _CHECKPOINTS, core.position, digest, content)
-        self._checkpointed = core.position
-        self._store.prune(settings.pipeline, _CHECKPOINTS, settings.keep_checkpoints, upto=core.position)
+        self._store.write(settings.pipeline, _CHECKPOINTS, checkpoint.position, digest, content)
+        self._writing = None
+        self._checkpointed = checkpoint.position
+        self._store.prune(settings.pipeline, _CHECKPOINTS, settings.keep_checkpoints, upto=checkpoint.position)
 
     def _store_backlog(self) -> None:
         try:
-            self._store_captures()
+            self._store_captures(wait=True)
         except UnavailableError as error:
             _LOG.warning("snapshots wait in memory during the replay: %s", error)
 
-    def _store_captures(self) -> None:
+    def _store_captures(self, *, wait: bool) -> None:
         captures, settings = self._core.captures, self._settings
-        newest = captures[-1].position if captures else 0
-        while captures:
+        newest = 0
+        while captures and (wait or captures[0].taken.ready()):
             capture = captures[0]
             versions = [self._publish(capture, index, part) for index, part in enumerate(capture.models)]
             self._ready.extend(versions)
             captures.pop(0)
+            newest = capture.position
         if newest:
             for learner in self._core.models.learners:
                 self._store.prune(settings.pipeline, learner.name, settings.keep_snapshots, upto=newest)
 
     def _publish(self, capture: Capture, index: int, part: CapturedModel) -> ModelVersion:
         settings, every = self._settings, self._core.settings.snapshot_every
+        payload, digest = capture.taken.result()[index]
         header = Header(
             pipeline=settings.pipeline,
             model=part.model,
             position=capture.position,
             time=capture.time,
             positions=capture.positions,
-            digest=part.digest,
+            digest=digest,
             code_hash=settings.code_hash,
             feature_set=settings.feature_set,
             seed=part.seed,
             libraries=library_versions(),
         )
-        content = sealed(header, part.payload, self._keys)
-        uri = self._store.write(settings.pipeline, part.model, capture.position, part.digest, content)
+        content = sealed(header, payload, self._keys)
+        uri = self._store.write(settings.pipeline, part.model, capture.position, digest, content)
         version = ModelVersion(
             model=part.model,
             position=capture.position,
             time=capture.time,
             parent=capture.position - every if capture.position > every else -1,
             uri=uri,
-            digest=part.digest,
+            digest=digest,
             signature="",
             code_hash=settings.code_hash,
             feature_set=settings.feature_set,

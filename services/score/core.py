@@ -19,11 +19,18 @@ class ModelSource(Protocol):
         """Return the models to score with now, never waiting."""
         ...
 
+    @property
+    def refused(self) -> int:
+        """How many published versions were refused so far: forged, damaged, replayed or unfit."""
+        ...
+
 
 class LiveModels:
     """The learner's own models, in the same chain: each vector meets every label that came before it."""
 
     __slots__ = ("_models",)
+
+    refused = 0
 
     def __init__(self, models: ModelSet) -> None:
         self._models = models
@@ -55,6 +62,7 @@ class ScoreCore:
         self._partition = partition
         self._source = source
         self._predictions = 0
+        self._refused = 0
         self._watermark = 0
 
     @property
@@ -81,12 +89,15 @@ class ScoreCore:
         """Nothing is needed from outside."""
 
     def counters(self) -> dict[str, int]:
-        """Return how many predictions were made."""
-        return {"predictions": self._predictions}
+        """Return how many predictions were made, and how many published models were refused, if any were."""
+        refused = self._refused + self._source.refused
+        counts = {"predictions": self._predictions}
+        return counts | {"models_refused": refused} if refused else counts
 
     def resume(self, counters: Mapping[str, int], watermark: int) -> None:
         """Take over the committed counters and watermark."""
         self._predictions = counters.get("predictions", 0)
+        self._refused = counters.get("models_refused", 0)
         self._watermark = watermark
 
 

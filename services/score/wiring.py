@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from riverrun.models.follower import FollowerSettings, ModelFollower
 from riverrun.models.modelset import ModelSet, build_models
+from riverrun.models.rehearsal import Limits
 from riverrun.models.store import ModelStore
 from riverrun.pipeline import Pipeline
 from riverrun.records.codecs import Codecs
@@ -12,7 +14,6 @@ from riverrun.runtime.model_settings import code_modules, model_keys
 from riverrun.runtime.ports import Record
 from riverrun.runtime.stage import LIVE_MODELS, Stage, StageContext, StageDefinition
 from services.score.core import LiveModels, ScoreCore
-from services.score.follower import FollowerSettings, ModelFollower
 
 __all__ = ["SCORE"]
 
@@ -56,16 +57,21 @@ def _build(context: StageContext) -> Stage:
     live = context.shared.get(LIVE_MODELS)
     if isinstance(live, ModelSet):
         core = ScoreCore(pipeline.feature_names, vectors, context.partition, LiveModels(live))
-        return Stage(_NAME, core)
+        return Stage(_NAME, core, models=lambda: {learner.name: live.position for learner in live.learners})
     follower = ModelFollower(
         build_models(pipeline.models, pipeline.task),
         ModelStore(context.settings.model_store_url),
         model_keys(context.settings.data_folder),
-        FollowerSettings(pipeline.name, context.codecs.feature_set, code_modules(pipeline)),
+        FollowerSettings(
+            pipeline.name,
+            context.codecs.feature_set,
+            code_modules(pipeline),
+            limits=Limits(context.settings.model_memory_mb),
+        ),
     )
     core = ScoreCore(pipeline.feature_names, vectors, context.partition, follower)
     side = _ModelsTopic(topic_name(pipeline.name, Kind.MODELS), context.codecs, follower)
-    return Stage(_NAME, core, side=side)
+    return Stage(_NAME, core, side=side, models=follower.versions, refused=lambda: follower.trouble)
 
 
 SCORE = StageDefinition(_NAME, inputs=_vectors, outputs=_predictions, replays=_vectors, build=_build)

@@ -1,6 +1,7 @@
 """riverrun: online machine learning on Kafka, exactly once."""
 
 from riverrun.pipeline import (
+    Drift,
     Label,
     Model,
     Pipeline,
@@ -28,6 +29,7 @@ from riverrun.pipeline import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "Drift",
     "Label",
     "Model",
     "Pipeline",

@@ -7,7 +7,20 @@ all of them and nothing else.
 
 from __future__ import annotations
 
-__all__ = ["RiverrunError", "SettingsError", "UnavailableError"]
+from enum import StrEnum
+
+__all__ = ["AccessDeniedError", "Dependency", "RiverrunError", "SettingsError", "UnavailableError"]
+
+
+class Dependency(StrEnum):
+    """What riverrun depends on while it runs: by these names metrics and health tell what is away."""
+
+    KAFKA = "kafka"
+    REDIS = "redis"
+    MODEL_STORE = "model_store"
+    LOCAL_STATE = "local_state"
+    SCHEMA_REGISTRY = "schema_registry"
+    OTHER = "other"
 
 
 class RiverrunError(Exception):
@@ -46,8 +59,20 @@ class SettingsError(RiverrunError):
     """A setting (environment variable, file or argument) is missing, malformed or contradicts another."""
 
 
+class AccessDeniedError(SettingsError):
+    """A server does not know the user given, or does not let it do what is needed: to try again is of no use."""
+
+
 class UnavailableError(RiverrunError):
-    """A program or server that riverrun needs is missing, does not start or does not answer."""
+    """A program or server that riverrun needs is missing, does not start or does not answer.
+
+    Attributes
+    ----------
+    dependency : Dependency
+        Which one it is. Each class that an adapter derives from this one says its own.
+    """
+
+    dependency = Dependency.OTHER
 
 
 def _rebuild(kind: type[RiverrunError], args: tuple[object, ...], state: dict[str, object]) -> RiverrunError:

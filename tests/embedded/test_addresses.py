@@ -106,6 +106,58 @@ def test_files_and_options_add_to_the_url(tmp_path: Path) -> None:
     }
 
 
+@given(user=secrets, password=secrets.map(lambda text: text.replace("\r", "").replace("\n", "")))
+def test_passwords_may_come_from_files(tmp_path_factory: pytest.TempPathFactory, user: str, password: str) -> None:
+    """A password in a file is that of the URL's user, whatever it is made of, and the rest of the URL stays."""
+    file = tmp_path_factory.getbasetemp() / "password"
+    try:
+        file.write_text(f"{password}\n", encoding="utf-8")
+        quoted(user).encode()
+    except UnicodeEncodeError:
+        return
+    servers = read_external_servers(
+        {
+            "RIVERRUN_KAFKA": f"kafka+sasl_ssl://{quoted(user)}@kafka-1,kafka-2:9093?mechanism=SCRAM-SHA-256",
+            "RIVERRUN_KAFKA_PASSWORD_FILE": str(file),
+            "RIVERRUN_REDIS": f"rediss://{quoted(user)}@cache:6380/1?ssl_ca_certs=ca.pem",
+            "RIVERRUN_REDIS_PASSWORD_FILE": str(file),
+        }
+    )
+    assert servers.kafka is not None
+    assert dict(servers.kafka) == {
+        "bootstrap.servers": "kafka-1:9092,kafka-2:9093",
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "SCRAM-SHA-256",
+        "sasl.username": user,
+        "sasl.password": password,
+    }
+    assert servers.redis_url == f"rediss://{quoted(user)}:{quoted(password)}@cache:6380/1?ssl_ca_certs=ca.pem"
+    assert user == password or password not in repr(servers)
+
+
+@pytest.mark.parametrize(
+    ("address", "content", "said"),
+    [
+        ("", "tea", "must be a URL that names a user"),
+        ("kafka:9092", "tea", "must be a URL that names a user"),
+        ("kafka+sasl://kafka:9092", "tea", "must be a URL that names a user"),
+        ("kafka+sasl://ada:s3cr3t@kafka:9092", "tea", "without a password"),
+        ("kafka+sasl://ada@kafka:9092", "\n", "is empty"),
+        ("kafka+sasl://ada@kafka:9092", None, "cannot be read"),
+    ],
+)
+def test_a_password_file_that_cannot_be_meant_is_refused(
+    tmp_path: Path, address: str, content: str | None, said: str
+) -> None:
+    """The file needs a URL with a user and no password, and must be there with something in it."""
+    file = tmp_path / "password"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(SettingsError, match=said) as caught:
+        read_external_servers({"RIVERRUN_KAFKA": address, "RIVERRUN_KAFKA_PASSWORD_FILE": str(file)})
+    assert "s3cr3t" not in str(caught.value)
+
+
 def test_nothing_set_means_nothing_external() -> None:
     """Blank settings are as good as none: riverrun then runs its own servers."""
     servers = read_external_servers({"RIVERRUN_KAFKA": " ", "RIVERRUN_REDIS": ""})

@@ -49,6 +49,15 @@ def test_every_message_is_accounted_for(folder: Path) -> None:
 
 
 @pytest.mark.timeout(300)
+def test_alerts_are_told_and_delivered(folder: Path) -> None:
+    """A model that has just begun ranks badly, which is told; the webhook's receiver verified every alert."""
+    found = json.loads((folder / "demo.json").read_text(encoding="utf-8"))
+    assert {alert["rule"] for alert in found["alerts"]} >= {"ranking", "likelihood"}
+    assert found["alerts_delivered"] == len(found["alerts"])
+    assert found["alerts_refused"] == 0
+
+
+@pytest.mark.timeout(300)
 def test_the_ledger_balances_and_all_promises_held(folder: Path) -> None:
     """Each prediction has ended once or is pending; the auditor found nothing."""
     found = json.loads((folder / "demo.json").read_text(encoding="utf-8"))

@@ -32,6 +32,7 @@ from tests.learn.world import (
     examples,
     make_core,
     make_state,
+    slowly,
     vectors,
 )
 from tests.models.test_adapter import Definition
@@ -100,13 +101,15 @@ def _undisturbed(history: list[Example]) -> tuple[Log, LearnCore, list[dict[str,
         st.tuples(st.integers(1, 70), st.sampled_from(("commit", "die", "flush", "flush and die", "drain"))),
         max_size=12,
     ),
+    looks=st.sampled_from([0, 0, 1, 2, 4]),
 )
-def test_crashes_change_nothing(seed: int, plan: list[tuple[int, str]]) -> None:
-    """Killed anywhere, the learner ends with the same models and evaluations, and every pointer once."""
+def test_crashes_change_nothing(seed: int, plan: list[tuple[int, str]], looks: int) -> None:
+    """Killed anywhere, however long snapshots take, the same models and evaluations, and every pointer once."""
+    take = slowly(looks)
     history = examples(260, seed)
     store = ModelStore(f"memory://{uuid4()}")
     log = Log()
-    worker = Worker(log, store, history)
+    worker = Worker(log, store, history, take)
     for size, event in plan:
         worker.batch(size, commit=event != "die")
         if event.startswith("flush"):
@@ -114,10 +117,13 @@ def test_crashes_change_nothing(seed: int, plan: list[tuple[int, str]]) -> None:
         if event == "drain":
             worker.drain()
         if event in {"die", "flush and die", "drain"}:
-            worker = Worker(log, store, history)
+            worker = Worker(log, store, history, take)
             assert event != "drain" or worker.replayed == 0
     worker.batch(len(history))
     worker.drain()
+    if looks:
+        # What was still being taken when the last life ended is told by the next.
+        Worker(log, store, history, take).drain()
     expected, core, digests = _undisturbed(history)
     assert worker.core.digests() == core.digests()
     assert worker.core.counters() == core.counters()

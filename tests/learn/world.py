@@ -10,6 +10,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from riverrun.models.adapter import BINARY, Task
+from riverrun.models.beside import Take, Taken, taken_now
 from riverrun.models.evaluation import Evaluator
 from riverrun.models.modelset import build_models
 from riverrun.models.signing import KeyRing
@@ -83,10 +84,12 @@ def examples(count: int, seed: int, writers: int = 2) -> list[Example]:
     return made
 
 
-def make_core(names: Sequence[str] = MODELS, settings: LearnSettings = SETTINGS, task: Task = BINARY) -> LearnCore:
+def make_core(
+    names: Sequence[str] = MODELS, settings: LearnSettings = SETTINGS, task: Task = BINARY, take: Take = taken_now
+) -> LearnCore:
     """Build a learner of models from the zoo."""
     models = build_models([Definition(name, ZOO[name], index) for index, name in enumerate(names)], task)
-    return LearnCore(settings, models, [Evaluator((), task, 50) for _ in names], VECTORS.__getitem__)
+    return LearnCore(settings, models, [Evaluator((), task, 50) for _ in names], VECTORS.__getitem__, take)
 
 
 def make_state(core: LearnCore, store: ModelStore, **changes: Any) -> LearnState:
@@ -115,13 +118,44 @@ class Log:
                 self.pointers.append(item)
 
 
+class Slow:
+    """Snapshots that were taken when they were asked for, and are there after so many looks."""
+
+    def __init__(self, states: Sequence[object], looks: int) -> None:
+        self._taken = taken_now(states)
+        self._looks = looks
+        self.given_up = False
+
+    def ready(self) -> bool:
+        self._looks -= 1
+        return self._looks < 0
+
+    def result(self) -> Sequence[tuple[bytes, str]]:
+        assert not self.given_up
+        return self._taken.result()
+
+    def cancel(self) -> None:
+        self.given_up = True
+
+
+def slowly(looks: int) -> Take:
+    """Return what takes snapshots that are there after so many looks."""
+
+    def take(states: Sequence[object]) -> Taken:
+        return Slow(states, looks)
+
+    return take
+
+
 class Worker:
     """One life of a learner: restores itself as the runtime would, then folds and commits."""
 
-    def __init__(self, log: Log, store: ModelStore, history: Sequence[Example], **changes: Any) -> None:
+    def __init__(
+        self, log: Log, store: ModelStore, history: Sequence[Example], take: Take = taken_now, **changes: Any
+    ) -> None:
         self.log = log
         self.history = history
-        self.core = make_core()
+        self.core = make_core(take=take)
         self.state = make_state(self.core, store, **changes)
         self.deferred: list[Item] = []
         start = self.state.load() or {}

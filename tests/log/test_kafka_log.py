@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import KafkaError, Producer
 
+from chaos.proxies import Fault, KafkaProxy
 from riverrun.adapters import kafka_errors
 from riverrun.adapters.kafka_connection import ClientLog, ConnectionLog
 from riverrun.adapters.kafka_log import KafkaLog, kafka_producer
@@ -15,7 +16,6 @@ from riverrun.adapters.kafka_properties import KafkaProperties
 from riverrun.embedded import ClientProperties, EmbeddedKafka, ExternalServers
 from riverrun.errors import SettingsError
 from riverrun.runtime.ports import LogUnavailableError, TopicSpec, TornError
-from tests.log.tearing_proxy import Fault, TearingProxy
 from tests.log.worlds import collect, read_all, until
 
 
@@ -40,14 +40,14 @@ def near_log(near: ClientProperties) -> Iterator[KafkaLog]:
 
 
 @pytest.fixture
-def proxy(near: ClientProperties) -> Iterator[TearingProxy]:
+def proxy(near: ClientProperties) -> Iterator[KafkaProxy]:
     """Stands before that broker."""
-    with TearingProxy(int(near["bootstrap.servers"].rpartition(":")[2])) as running:
+    with KafkaProxy(int(near["bootstrap.servers"].rpartition(":")[2])) as running:
         yield running
 
 
 @pytest.fixture
-def far_log(proxy: TearingProxy, name: str) -> Iterator[KafkaLog]:
+def far_log(proxy: KafkaProxy, name: str) -> Iterator[KafkaLog]:
     """That broker as seen through the proxy, with a topic of the test's name."""
     log = KafkaLog({"bootstrap.servers": f"127.0.0.1:{proxy.port}"})
     log.ensure_topics([TopicSpec(name, 1)])
@@ -58,7 +58,7 @@ def far_log(proxy: TearingProxy, name: str) -> Iterator[KafkaLog]:
 class TestTornCommits:
     @pytest.mark.parametrize("fault", list(Fault))
     def test_a_connection_that_breaks_during_a_commit_is_noticed(
-        self, proxy: TearingProxy, far_log: KafkaLog, near_log: KafkaLog, name: str, fault: Fault
+        self, proxy: KafkaProxy, far_log: KafkaLog, near_log: KafkaLog, name: str, fault: Fault
     ) -> None:
         """The client's silent retry commits, once; but the writer raises, and does not begin again."""
         writer = far_log.writer(name)
@@ -79,7 +79,7 @@ class TestTornCommits:
         assert [record.value for record in near_log.tail(name, 0, 9)] == [b"1", b"2"]
 
     def test_a_delayed_commit_cannot_end_a_new_writers_transaction(
-        self, proxy: TearingProxy, far_log: KafkaLog, near_log: KafkaLog, name: str
+        self, proxy: KafkaProxy, far_log: KafkaLog, near_log: KafkaLog, name: str
     ) -> None:
         """The writer that is made after ``TornError`` has another epoch, which the delayed request lacks."""
         writer = far_log.writer(name)
@@ -102,7 +102,7 @@ class TestTornCommits:
         newer.close()
 
     def test_a_client_that_does_not_notice_is_torn(
-        self, proxy: TearingProxy, far_log: KafkaLog, near_log: KafkaLog, name: str
+        self, proxy: KafkaProxy, far_log: KafkaLog, near_log: KafkaLog, name: str
     ) -> None:
         """The failure is real: to librdkafka alone, a delayed commit publishes half of the next transaction.
 
@@ -145,7 +145,7 @@ class TestTornCommits:
 
 
 def test_a_reader_survives_broken_connections(
-    proxy: TearingProxy, near: ClientProperties, far_log: KafkaLog, name: str
+    proxy: KafkaProxy, near: ClientProperties, far_log: KafkaLog, name: str
 ) -> None:
     """It reconnects by itself and goes on where it was."""
     producer = kafka_producer(near)
@@ -176,6 +176,7 @@ def test_every_error_told_by_name_exists() -> None:
     """A misspelt or renamed error would never be recognised."""
     names = {kafka_errors.END_OF_PARTITION, kafka_errors.EXISTS}
     names |= kafka_errors.UNKNOWN_TOPIC | kafka_errors.FENCED | kafka_errors.REFUSED | kafka_errors.HEALS
+    names |= kafka_errors.DENIED
     for name in names:
         code: object = getattr(KafkaError, name)
         assert isinstance(code, int)

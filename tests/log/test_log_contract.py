@@ -49,6 +49,26 @@ class TestReading:
         assert len(read_all(reader)) == 2
         assert reader.end_offset == 4 == world.log.high_watermark(topic, 0)
 
+    def test_the_end_is_known_with_the_last_record(self, world: World, topic: str, reading: MakeReader) -> None:
+        """Behind a record of a plain producer the end is known from the very poll that returns it."""
+        reader = reading(topic)
+        for offset in range(3):
+            world.publish(topic, 0, b"record")
+            until(lambda: bool(reader.poll(10, 0.2)), "the record")
+            assert (reader.at_end, reader.end_offset) == (True, offset + 1)
+
+    def test_what_is_unread_is_known_without_asking(
+        self, world: World, topic: str, opened: MakeWriter, reading: MakeReader
+    ) -> None:
+        """Behind a few records of many the rest is unread, control records included, and nothing at the end."""
+        write(opened(topic), topic, [b"%d" % number for number in range(9)])
+        reader = reading(topic)
+        assert reader.unread in (0, world.log.high_watermark(topic, 0))
+        collect(reader, 4)
+        assert reader.unread == 6
+        read_all(reader)
+        assert reader.unread == 0
+
     def test_the_end_is_exact_behind_aborted_records(
         self, world: World, topic: str, opened: MakeWriter, reading: MakeReader
     ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import stat
 import struct
 from base64 import b64encode
@@ -20,6 +21,7 @@ from river import linear_model
 from riverrun.errors import SettingsError
 from riverrun.models import pickling
 from riverrun.models.digest import digest
+from riverrun.models.rehearsal import Limits
 from riverrun.models.signing import KeyRing, SignatureError, create_key, key_ring
 from riverrun.models.snapshot import (
     Header,
@@ -82,6 +84,27 @@ def test_state_must_be_the_one_that_was_digested() -> None:
         opened(sealed(header, payload, KEYS), KEYS)
     with pytest.raises(SnapshotError, match=r"os\.|posix"):
         opened(sealed(header, b"\x80\x05\x8c\x02os\x8c\x06system\x93.", KEYS), KEYS)
+
+
+def _calls(module: str, name: str, number: int) -> bytes:
+    """Assemble the pickle of a list that holds what ``module.name`` makes of a number."""
+    names = b"".join(b"\x8c" + bytes([len(text)]) + text.encode() for text in (module, name))
+    return b"\x80\x05](" + names + b"\x93\x8a\x08" + number.to_bytes(8, "little", signed=True) + b"\x85Re."
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("builtins", "bytearray"), ("builtins", "bytes"), ("numpy", "ndarray")],
+)
+def test_a_signed_bomb_is_refused_under_the_limit_of_memory(module: str, name: str) -> None:
+    """A snapshot that is well signed, holds allowed names only, and would take 4 GB, never takes them here."""
+    header, _ = _file()
+    bomb = sealed(header, _calls(module, name, 1 << 32), KEYS)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(SnapshotError, match=r"cannot be loaded: it takes more than 64 MB"):
+        opened(bomb, KEYS, limits=Limits(memory_mb=64))
+    # In kilobytes.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 64 * 1024
 
 
 def test_header_of_another_riverrun_is_refused_in_words() -> None:

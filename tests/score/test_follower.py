@@ -11,12 +11,13 @@ import pytest
 
 from riverrun.models.adapter import BINARY, features_of
 from riverrun.models.digest import digest
+from riverrun.models.follower import FollowerSettings, FollowerTroubleError, ModelFollower
 from riverrun.models.modelset import PinnedModels, build_models
 from riverrun.models.publishing import sign_version
+from riverrun.models.rehearsal import Limits
 from riverrun.models.signing import KeyRing, key_ring
 from riverrun.models.store import ModelStore
 from riverrun.records.items import ModelAlias, ModelVersion, Source
-from services.score.follower import FollowerSettings, FollowerTroubleError, ModelFollower
 from tests.learn.world import KEYS, MODELS, NAMES, VECTORS, Log, Worker, examples, vectors
 from tests.models.test_adapter import Definition
 from tests.models.zoo import ZOO
@@ -154,10 +155,91 @@ def test_last_good_version_stays(
     follower.settle()
     assert _state(follower) == good
     assert follower.trouble
+    assert follower.refused == 1
     follower.offer(last)
     follower.settle()
     assert _state(follower)["logistic"] == (80, last.digest)
     assert follower.trouble == ""
+
+
+@pytest.mark.parametrize("spoil", [_other_features, _other_file, _missing_file, _damaged_file])
+def test_a_scorer_that_starts_falls_back_to_the_last_good_version(
+    open_follower: Open,
+    published: tuple[Path, list[ModelVersion]],
+    spoil: Callable[[ModelVersion, Path], ModelVersion],
+) -> None:
+    """Where the newest of all that were published is refused, the one before it is used, and the trouble is told."""
+    folder, items = published
+    first, last = (item for item in items if item.model == "logistic")
+    follower = open_follower()
+    with follower._changed:
+        # Both are there before the first of them is loaded.
+        follower.offer(first)
+        follower.offer(spoil(last, folder))
+    follower.settle()
+    assert _state(follower)["logistic"] == (40, first.digest)
+    assert follower.refused == 1
+    assert follower.trouble
+    follower.offer(last)
+    follower.settle()
+    assert _state(follower)["logistic"] == (80, last.digest)
+    assert follower.trouble == ""
+
+
+def test_a_replayed_version_is_refused(
+    open_follower: Open, published: tuple[Path, list[ModelVersion]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """An older record, well signed and with its file in place, changes nothing, is logged and is counted."""
+    older, newer = (item for item in published[1] if item.model == "logistic")
+    for settled_between in (True, False):
+        follower = open_follower()
+        caplog.clear()
+        for item in (older, newer, older):
+            follower.offer(item)
+            if settled_between:
+                follower.settle()
+        follower.settle()
+        assert _state(follower)["logistic"] == (80, newer.digest)
+        assert follower.refused == 1
+        assert "version 40 of 'logistic' comes after 80: it is replayed" in caplog.text
+        # The newest once more is no replay: a learner that starts again may publish it again.
+        follower.offer(newer)
+        follower.settle()
+        assert (follower.refused, _state(follower)["logistic"][0]) == (1, 80)
+
+
+def test_an_unsigned_record_does_not_displace_one_that_waits(
+    open_follower: Open, published: tuple[Path, list[ModelVersion]]
+) -> None:
+    """A forged record that comes before a good one was loaded neither takes its place nor bars those that follow."""
+    older, newer = (item for item in published[1] if item.model == "logistic")
+    follower = open_follower()
+    follower.offer(older)
+    follower.offer(replace(newer, position=10_000))
+    follower.settle()
+    assert _state(follower)["logistic"] == (40, older.digest)
+    follower.offer(newer)
+    follower.settle()
+    assert _state(follower)["logistic"] == (80, newer.digest)
+    assert follower.refused == 1
+
+
+def test_a_file_beyond_the_limit_is_not_fetched(published: tuple[Path, list[ModelVersion]], tmp_path: Path) -> None:
+    """A snapshot's place that holds a huge file is refused by its size."""
+    item = published[1][0]
+    huge = tmp_path / item.uri
+    huge.parent.mkdir(parents=True)
+    with huge.open("wb") as file:
+        file.truncate(2 << 20)
+    models = build_models([Definition(name, ZOO[name]) for name in MODELS], BINARY)
+    follower = ModelFollower(models, ModelStore(str(tmp_path)), KEYS, replace(SETTINGS, limits=Limits(memory_mb=1)))
+    try:
+        follower.offer(item)
+        follower.settle()
+        assert "2,097,152 bytes" in follower.trouble
+        assert follower.refused == 1
+    finally:
+        follower.close()
 
 
 def test_alias_decides_the_champion(open_follower: Open, published: tuple[Path, list[ModelVersion]]) -> None:
@@ -205,10 +287,10 @@ def test_a_store_that_is_away_is_tried_again(
     monkeypatch.setattr(store._files, "cat_file", flaky)
     follower = open_follower(store=store)
     follower.offer(published[1][0])
-    assert asked.wait(5)
+    assert asked.wait(60)
     with pytest.raises(FollowerTroubleError, match="logistic"):
         follower.settle(timeout=0.05)
     assert follower.current().score(X)[0].version == 0
     back.set()
-    follower.settle(timeout=5)
+    follower.settle()
     assert _state(follower)["logistic"][0] == 40

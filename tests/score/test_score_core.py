@@ -55,3 +55,18 @@ def test_counts_and_watermark_follow_the_fold() -> None:
     core.resume({"predictions": 7}, 5_000)
     core.step(_vector(1.0, 1.0, 1.0))
     assert (core.counters(), core.watermark) == ({"predictions": 8}, 5_000)
+
+
+class _Refusing(LiveModels):
+    """A source that has refused models."""
+
+    refused = 2
+
+
+def test_refused_models_are_counted_for_those_who_watch() -> None:
+    """The commit record says how many published models were refused since ever, and nothing of it if none were."""
+    models = build_models([Definition("a", Recorder)], BINARY)
+    core = ScoreCore(("x", "y", "z"), "p.vectors", 2, _Refusing(models))
+    assert core.counters() == {"predictions": 0, "models_refused": 2}
+    core.resume({"predictions": 7, "models_refused": 3}, 5_000)
+    assert core.counters() == {"predictions": 7, "models_refused": 5}

@@ -172,6 +172,41 @@ def test_the_cache_is_bounded_and_used() -> None:
     assert store.reads == before
 
 
+def test_what_is_new_is_not_looked_for_while_memory_holds_everything() -> None:
+    """A store that began empty is asked for no key that it cannot have, until entries had to leave memory."""
+    store = CountingStore({})
+    state = KeyedState(store, cache_bytes=100_000)
+    state.load()
+    loading = store.reads
+    for number in range(300):
+        if number >= 10:
+            state.delete(b"k%05d" % (number - 10))
+        assert state.get(b"k%05d" % number) is None
+        state.put(b"k%05d" % number, bytes(1_000))
+        state.flush({})
+    assert store.reads == loading
+    for number in range(300, 600):
+        state.put(b"k%05d" % number, bytes(1_000))
+        state.flush({})
+    assert state.get(b"k00300") == bytes(1_000)
+    assert state.get(b"absent") is None
+    assert store.reads == loading + 2
+
+
+def test_a_store_that_was_there_before_is_looked_into() -> None:
+    """After a load of what another process wrote, memory holds nothing of it yet."""
+    store = MemoryKeyValueStore()
+    state = KeyedState(store)
+    state.load()
+    state.put(b"k", b"v")
+    state.flush({"p.events/0/0": 1})
+    again = KeyedState(store)
+    again.load()
+    assert again.get(b"k") == b"v"
+    state.load()
+    assert state.get(b"k") == b"v"
+
+
 @given(st.text(max_size=50), st.text(max_size=50))
 def test_bounded_keys_are_short_and_differ(one: str, other: str) -> None:
     """Different text gives different keys of at most 33 bytes, none of them in the reserved range."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from riverrun.adapters.redis_partials import RedisPartials
-from riverrun.errors import SettingsError, UnavailableError
+from riverrun.errors import AccessDeniedError, SettingsError, UnavailableError
 from riverrun.runtime.ports import PartialEntry
 from tests.stores.redis_server import RedisServer
 
@@ -156,7 +156,7 @@ def test_passwords_are_never_told(redis_server: RedisServer) -> None:
     """Neither a refused nor a malformed URL appears in a message or in what caused it."""
     port = redis_server.port
     refused = RedisPartials.connect(f"redis://user:s3cret@127.0.0.1:{port}", "p")
-    with pytest.raises(UnavailableError) as caught:
+    with pytest.raises(AccessDeniedError) as caught:
         refused.check()
     told: BaseException | None = caught.value
     assert "credentials" in str(told)

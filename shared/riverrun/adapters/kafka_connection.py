@@ -17,6 +17,7 @@ __all__ = ["ClientLog", "ConnectionLog"]
 _LOG = logging.getLogger("riverrun.kafka")
 _CONNECTION: Final = frozenset({"FAIL", "ERROR"})
 _COORDINATOR: Final = "TxnCoordinator"
+_CREDENTIALS: Final = "SASL authentication error"
 _QUIET: Final = 30.0
 
 
@@ -26,16 +27,23 @@ class ClientLog:
     While a broker is away, each client reports dozens of failed connections a second. One line in half a
     minute is a warning, so that the outage is seen; the others are for debugging. Lines are delivered while a
     client is polled.
+
+    Attributes
+    ----------
+    refused
+        Whether a broker has refused the credentials: nothing else tells of it, as the client just tries again.
     """
 
-    __slots__ = ("_quiet_until",)
+    __slots__ = ("_quiet_until", "refused")
 
     def __init__(self) -> None:
         self._quiet_until = 0.0
+        self.refused = False
 
     def log(self, level: int, message: str, *args: object) -> None:
         """Take a line: ``args`` are the facility, the client's name and the text."""
         if args and args[0] in _CONNECTION:
+            self.refused = self.refused or _CREDENTIALS in str(args[-1])
             now = time.monotonic()
             level = logging.DEBUG if now < self._quiet_until else logging.WARNING
             if level == logging.WARNING:

@@ -9,9 +9,11 @@ from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
 
+from riverrun.errors import AccessDeniedError
 from riverrun.runtime.ports import FencedError, LogUnavailableError
 
 __all__ = [
+    "DENIED",
     "ELECTING",
     "END_OF_PARTITION",
     "EXISTS",
@@ -19,6 +21,7 @@ __all__ = [
     "HEALS",
     "REFUSED",
     "UNKNOWN_TOPIC",
+    "denied",
     "error_of",
     "heals",
     "unavailable",
@@ -40,15 +43,23 @@ UNKNOWN_TOPIC: Final = frozenset({"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC"})
 FENCED: Final = frozenset({"_FENCED", "PRODUCER_FENCED", "INVALID_PRODUCER_EPOCH"})
 """The transactional id has a newer epoch than the writer."""
 
-REFUSED: Final = frozenset(
+DENIED: Final = frozenset(
     {
+        "CLUSTER_AUTHORIZATION_FAILED",
         "GROUP_AUTHORIZATION_FAILED",
+        "SASL_AUTHENTICATION_FAILED",
         "TOPIC_AUTHORIZATION_FAILED",
+        "TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
+        "_AUTHENTICATION",
+    }
+)
+"""The user is not known, or may not do this: the operator must act, not the client."""
+
+REFUSED: Final = DENIED | frozenset(
+    {
         "INCONSISTENT_GROUP_PROTOCOL",
         "INVALID_GROUP_ID",
         "INVALID_SESSION_TIMEOUT",
-        "SASL_AUTHENTICATION_FAILED",
-        "_AUTHENTICATION",
         "_FATAL",
     }
 )
@@ -95,12 +106,25 @@ def heals(error: KafkaError) -> bool:
     return error.name() in HEALS and not error.fatal()
 
 
-def unavailable(what: str, exception: BaseException) -> LogUnavailableError:
+def unavailable(what: str, exception: BaseException) -> LogUnavailableError | AccessDeniedError:
     """Return the exception to raise when ``what`` failed."""
+    error = error_of(exception)
+    if error is not None and error.name() in DENIED:
+        return denied(what, error)
     return LogUnavailableError(f"{what}: {_describe(exception)}")
 
 
-def writer_error(transactional_id: str, what: str, exception: BaseException) -> FencedError | LogUnavailableError:
+def denied(what: str, error: KafkaError) -> AccessDeniedError:
+    """Return the exception to raise when Kafka does not let this user do ``what``."""
+    return AccessDeniedError(
+        f"{what}: Kafka does not permit it to this user ({error.name()}: {error.str()})",
+        hint="`riverrun access FILE` tells what each service needs",
+    )
+
+
+def writer_error(
+    transactional_id: str, what: str, exception: BaseException
+) -> FencedError | LogUnavailableError | AccessDeniedError:
     """Classify what a transactional producer raised.
 
     Kafka fences a writer whose transaction it has timed out in the same way as one that was replaced: the two

@@ -18,9 +18,10 @@ from riverrun.adapters.kafka_errors import ELECTING, EXISTS, UNKNOWN_TOPIC, erro
 from riverrun.adapters.kafka_membership import KafkaMembership
 from riverrun.adapters.kafka_properties import KafkaProperties, KafkaTuning
 from riverrun.adapters.kafka_reader import KafkaReader
+from riverrun.adapters.kafka_sessions import shortest_session_ms
 from riverrun.adapters.kafka_tail import read_tail
 from riverrun.adapters.kafka_writer import KafkaWriter
-from riverrun.errors import RiverrunError
+from riverrun.errors import AccessDeniedError, RiverrunError
 from riverrun.runtime.ports import LogUnavailableError, Record, TopicSpec
 
 __all__ = ["KafkaLog", "kafka_producer"]
@@ -65,6 +66,7 @@ class KafkaLog:
         self._tuning = KafkaTuning() if tuning is None else tuning
         self._properties = KafkaProperties(dict(properties), self._tuning)
         self._asking = threading.Lock()
+        self._session = 0
         self._lines = ClientLog()
         try:
             # As keyword arguments, since its stub admits no callables (for tokens) in the dictionary.
@@ -85,11 +87,19 @@ class KafkaLog:
         ------
         LogUnavailableError
             If none of the brokers answers in time. The message names them.
+        AccessDeniedError
+            If they do not accept the credentials.
         """
         try:
             self._admin.list_topics(timeout=timeout)
         except KafkaException as error:
             brokers = self._properties.operator.get("bootstrap.servers", "the brokers given")
+            self._admin.poll(0)
+            if self._lines.refused:
+                raise AccessDeniedError(
+                    f"Kafka at {brokers} does not accept the user and password given",
+                    hint="check RIVERRUN_KAFKA and RIVERRUN_KAFKA_PASSWORD_FILE",
+                ) from error
             why = unavailable(f"no Kafka broker answers at {brokers}", error).message
             raise LogUnavailableError(why, hint="is it up, and are its address and security settings right?") from error
         finally:
@@ -166,7 +176,7 @@ class KafkaLog:
             return len(metadata.partitions)
         if metadata.error.name() in UNKNOWN_TOPIC:
             return 0
-        raise LogUnavailableError(f"cannot look up the topic {topic!r}: {metadata.error.str()}")
+        raise unavailable(f"cannot look up the topic {topic!r}", KafkaException(metadata.error))
 
     def start_offset(self, topic: str, partition: int) -> int:
         """Return the first offset still kept (the log start)."""
@@ -240,7 +250,14 @@ class KafkaLog:
 
     def membership(self, group: str, topic: str) -> KafkaMembership:
         """Join ``group`` to share out the partitions of ``topic``."""
-        return KafkaMembership(self._properties.member(group), group, topic, self._lines)
+        return KafkaMembership(self._properties.member(group, self._session_ms()), group, topic, self._lines)
+
+    def _session_ms(self) -> int:
+        """Return how long members' sessions last; the brokers are asked once."""
+        if not self._session:
+            wanted, timeout = self._tuning.session_timeout_ms, self._tuning.session_ask_timeout
+            self._session = shortest_session_ms(self._admin, wanted, timeout)
+        return self._session
 
     def close(self) -> None:
         """Close shared connections: readers, writers and memberships have their own."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from riverrun.adapters.kafka_connection import ClientLog
-from riverrun.adapters.kafka_errors import REFUSED, unavailable
+from riverrun.adapters.kafka_errors import DENIED, REFUSED, denied, unavailable
 from riverrun.runtime.ports import LogUnavailableError
 
 __all__ = ["KafkaMembership"]
@@ -67,6 +67,8 @@ class KafkaMembership:
         ------
         LogUnavailableError
             If the group refuses the member, or the membership is closed.
+        AccessDeniedError
+            If this user may not join the group or see the topic.
         """
         try:
             message = self._consumer.poll(timeout)
@@ -75,6 +77,8 @@ class KafkaMembership:
         failure = None if message is None else message.error()
         if failure is not None:
             text = f"cannot share {self._topic!r} in group {self._group!r}: {failure.name()}: {failure.str()}"
+            if failure.name() in DENIED:
+                raise denied(f"cannot share {self._topic!r} in group {self._group!r}", failure)
             if failure.fatal() or failure.name() in REFUSED:
                 raise LogUnavailableError(text)
             _LOG.warning("%s", text)

@@ -49,6 +49,8 @@ class KafkaTuning:
     ----------
     read_buffer_kb : int
         Most kilobytes that one reader fetches ahead.
+    write_buffer_kb : int
+        Most kilobytes that wait to be sent.
     fetch_wait_ms : int
         How long the broker holds a fetch that finds nothing. Short, since so long after the last record a
         reader learns that it is at the end; not too short, since an idle reader asks once in this time.
@@ -59,7 +61,9 @@ class KafkaTuning:
     transaction_timeout_ms : int
         How long a transaction may be open, and so for how long a lost writer blocks readers.
     session_timeout_ms : int
-        After how long without a heartbeat a member is expelled from its group.
+        After how long without a heartbeat a member is expelled from its group; longer where the brokers insist.
+    session_ask_timeout : float
+        Seconds to wait for the brokers to say whether they do.
     poll_timeout_ms : int
         After how long without ``Membership.poll`` a member leaves its group.
     request_timeout : float
@@ -69,12 +73,14 @@ class KafkaTuning:
     """
 
     read_buffer_kb: int = 8_192
+    write_buffer_kb: int = 262_144
     fetch_wait_ms: int = 20
     linger_ms: int = 5
     compression: str = "lz4"
     transaction_timeout_ms: int = 10_000
-    session_timeout_ms: int = 6_000
+    session_timeout_ms: int = 2_500
     poll_timeout_ms: int = 120_000
+    session_ask_timeout: float = 5.0
     request_timeout: float = 30.0
     tail_timeout: float = 60.0
 
@@ -141,6 +147,8 @@ class KafkaProperties:
             "fetch.queue.backoff.ms": 20,
             "queued.max.messages.kbytes": self.tuning.read_buffer_kb,
             "queued.min.messages": 20_000,
+            # Fetches are added to the buffer whole: small ones for a small buffer. (1 MiB is the client's default.)
+            "fetch.message.max.bytes": min(1 << 20, self.tuning.read_buffer_kb << 8),
             **self.operator,
             **_EVERY_CONSUMER,
             "enable.partition.eof": True,
@@ -149,12 +157,12 @@ class KafkaProperties:
             "auto.offset.reset": "error",
         }
 
-    def member(self, group: str) -> dict[str, object]:
+    def member(self, group: str, session_ms: int) -> dict[str, object]:
         """Return the properties of a consumer that is a member of ``group`` and fetches nothing."""
         return {
             **_EVERY_CLIENT,
-            "session.timeout.ms": self.tuning.session_timeout_ms,
-            "heartbeat.interval.ms": self.tuning.session_timeout_ms // 4,
+            "session.timeout.ms": session_ms,
+            "heartbeat.interval.ms": session_ms // 4,
             "max.poll.interval.ms": self.tuning.poll_timeout_ms,
             **self.operator,
             **_EVERY_CONSUMER,
@@ -170,7 +178,7 @@ class KafkaProperties:
             "linger.ms": self.tuning.linger_ms,
             "compression.type": self.tuning.compression,
             "queue.buffering.max.messages": 1_000_000,
-            "queue.buffering.max.kbytes": 262_144,
+            "queue.buffering.max.kbytes": self.tuning.write_buffer_kb,
             **self.operator,
             **_EVERY_PRODUCER,
         }

@@ -14,7 +14,8 @@ from confluent_kafka import (
 )
 
 from riverrun.adapters.kafka_connection import ClientLog
-from riverrun.adapters.kafka_errors import END_OF_PARTITION, heals, unavailable
+from riverrun.adapters.kafka_errors import DENIED, END_OF_PARTITION, denied, heals, unavailable
+from riverrun.errors import AccessDeniedError
 from riverrun.runtime.ports import LogUnavailableError, Record
 
 __all__ = ["KafkaReader"]
@@ -46,6 +47,7 @@ class KafkaReader:
         "_consumer",
         "_end_offset",
         "_failure",
+        "_next",
         "_partition",
         "_topic",
     )
@@ -55,7 +57,7 @@ class KafkaReader:
     ) -> None:
         self._topic = topic
         self._partition = partition
-        self._failure: LogUnavailableError | None = None
+        self._failure: LogUnavailableError | AccessDeniedError | None = None
         try:
             self._consumer = Consumer(dict(properties), logger=lines)
             self.seek(offset)
@@ -66,6 +68,7 @@ class KafkaReader:
         """Go on at ``offset``, as if newly opened there."""
         self._at_end = False
         self._end_offset = -1
+        self._next = offset
         self._consumer.assign([TopicPartition(self._topic, self._partition, offset)])
 
     @property
@@ -83,6 +86,16 @@ class KafkaReader:
         """The offset at which the end was last reached; -1 before the first time."""
         return self._end_offset
 
+    @property
+    def unread(self) -> int:
+        """About how many records are there still to be read, as the last fetch had it; 0 at the end."""
+        if self._at_end or self._failure is not None:
+            return 0
+        try:
+            return max(0, self._high() - self._next)
+        except (KafkaException, RuntimeError):
+            return 0
+
     def poll(self, limit: int, timeout: float = 0.0) -> list[Record]:
         """Return up to ``limit`` records, waiting up to ``timeout`` seconds for the first, or for the end.
 
@@ -90,6 +103,8 @@ class KafkaReader:
         ------
         LogUnavailableError
             If the partition cannot be read on.
+        AccessDeniedError
+            If this user may not read it.
         """
         if self._failure is not None:
             raise self._failure
@@ -103,9 +118,26 @@ class KafkaReader:
                 self._convert(messages, records)
                 room = limit - len(records)
                 messages = self._consumer.consume(min(room, _CHUNK), 0.0) if room > 0 else []
+            if records:
+                self._next = records[-1].offset + 1
+                if len(records) < limit and not self._at_end:
+                    self._look_for_end()
         except (KafkaException, RuntimeError) as error:
             raise self._fail(unavailable(f"cannot read {self.place}", error)) from error
         return records
+
+    def _look_for_end(self) -> None:
+        """Note the end where the last fetch already told it: the client's own event waits for one more, empty fetch.
+
+        Behind a control record, which no consumer is shown, only that event tells.
+        """
+        if self._high() == self._next:
+            self._at_end = True
+            self._end_offset = self._next
+
+    def _high(self) -> int:
+        # Cached: what the last answer of the broker said, at no cost.
+        return self._consumer.get_watermark_offsets(TopicPartition(self._topic, self._partition), cached=True)[1]
 
     def _convert(self, messages: list[Message], records: list[Record]) -> None:
         append, make, kind = records.append, tuple.__new__, Record
@@ -132,6 +164,8 @@ class KafkaReader:
         if error.name() == END_OF_PARTITION:
             self._at_end = True
             self._end_offset = -1 if offset is None else offset
+        elif error.name() in DENIED and not heals(error):
+            raise self._fail(denied(f"cannot read {self.place}", error))
         elif not heals(error):
             raise self._fail(
                 LogUnavailableError(
@@ -139,7 +173,7 @@ class KafkaReader:
                 )
             )
 
-    def _fail(self, failure: LogUnavailableError) -> LogUnavailableError:
+    def _fail(self, failure: LogUnavailableError | AccessDeniedError) -> LogUnavailableError | AccessDeniedError:
         self._failure = failure
         return failure
 

@@ -16,10 +16,10 @@ from redis import exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from riverrun.errors import SettingsError, UnavailableError
-from riverrun.runtime.ports import PartialEntry
+from riverrun.errors import AccessDeniedError, SettingsError
+from riverrun.runtime.ports import PartialEntry, PartialsUnavailableError
 
-__all__ = ["RedisPartials"]
+__all__ = ["RedisPartials", "group_key", "stored_entry"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -73,7 +73,9 @@ class RedisPartials:
     SettingsError
         From the constructor, if the name holds a brace. From the first call, if the server is older than 7,
         may not be used like this by the user given, or would evict partials when its memory is full.
-    UnavailableError
+    AccessDeniedError
+        From every call, if the server does not accept the user, or does not permit it what is needed.
+    PartialsUnavailableError
         From every call, if the server does not answer or refuses for the time being.
     """
 
@@ -160,7 +162,7 @@ class RedisPartials:
                 raise self._unexpected(reply)
             cursor, fields = reply
             for entity, stored in fields.items():
-                yield _entry(entity.decode(), stored)
+                yield stored_entry(entity.decode(), stored)
             if cursor == 0:
                 return
 
@@ -183,7 +185,7 @@ class RedisPartials:
                 if not isinstance(reply, list):
                     raise self._unexpected(reply)
                 for index, stored in enumerate(reply, start):
-                    rows[index].append(None if stored is None else _entry(entities[index], stored))
+                    rows[index].append(None if stored is None else stored_entry(entities[index], stored))
         return rows
 
     def marker(self, partition: int) -> int | None:
@@ -244,7 +246,7 @@ class RedisPartials:
             self._client.close()
 
     def _group_key(self, partition: int, group: str) -> str:
-        return f"riverrun:{{{self._pipeline}:{partition}}}:g:{group}"
+        return group_key(self._pipeline, partition, group)
 
     def _marker_key(self, partition: int) -> str:
         return f"riverrun:{{{self._pipeline}:{partition}}}:marker"
@@ -288,9 +290,9 @@ class RedisPartials:
         try:
             self._client.execute_command("FUNCTION", "LOAD", "REPLACE", self._library)
         except exceptions.NoPermissionError:
-            raise SettingsError(
-                f"the user given may not load functions into {self._address}",
-                hint="allow +function|load +fcall +info, and hash and string commands on keys riverrun:*",
+            raise AccessDeniedError(
+                f"{self._address} does not permit this user to load functions",
+                hint="allow +function|load: `riverrun access FILE` tells what each service needs",
             ) from None
         except exceptions.ResponseError as error:
             if "unknown command" not in str(error).lower():
@@ -312,16 +314,38 @@ class RedisPartials:
             raise SettingsError(f"{self._address} evicts keys when its memory is full ({policy})", hint=hint)
         _LOG.warning("%s would evict keys if maxmemory were set (%s): %s", self._address, policy, hint)
 
-    def _unexpected(self, reply: object) -> UnavailableError:
-        return UnavailableError(f"{self._address} sent an unexpected reply ({type(reply).__name__})")
+    def _unexpected(self, reply: object) -> PartialsUnavailableError:
+        return PartialsUnavailableError(f"{self._address} sent an unexpected reply ({type(reply).__name__})")
 
-    def _translate(self, error: exceptions.RedisError) -> UnavailableError:
+    def _translate(self, error: exceptions.RedisError) -> PartialsUnavailableError | AccessDeniedError:
+        if str(error).startswith(_DENIED_IN_FUNCTION):
+            error = exceptions.NoPermissionError()
+        for kind, problem, hint in _DENIALS:
+            if isinstance(error, kind):
+                return AccessDeniedError(f"{self._address} {problem}", hint=hint)
         for kind, problem, hint in _PROBLEMS:
             if isinstance(error, kind):
-                return UnavailableError(f"{self._address} {problem}", hint=hint)
+                return PartialsUnavailableError(f"{self._address} {problem}", hint=hint)
         # Messages of the server quote commands, never credentials.
-        return UnavailableError(f"{self._address} refused: {str(error)[:200]}")
+        return PartialsUnavailableError(f"{self._address} refused: {str(error)[:200]}")
 
+
+_DENIED_IN_FUNCTION: Final = ("ACL failure in script", "The user executing the script can't")
+"""How an error begins that says that a function called what its caller may not: since Redis 7.2, and before."""
+
+_DENIALS: Final[tuple[tuple[type[exceptions.RedisError], str, str], ...]] = (
+    (
+        exceptions.AuthenticationError,
+        "does not accept the credentials",
+        "check the user and the password in RIVERRUN_REDIS and RIVERRUN_REDIS_PASSWORD_FILE",
+    ),
+    (
+        exceptions.NoPermissionError,
+        "does not permit this user what is needed",
+        "`riverrun access FILE` tells what each service needs",
+    ),
+)
+"""What the operator must put right, before anything else is of use."""
 
 _PROBLEMS: Final[tuple[tuple[type[exceptions.RedisError], str, str], ...]] = (
     (
@@ -335,16 +359,6 @@ _PROBLEMS: Final[tuple[tuple[type[exceptions.RedisError], str, str], ...]] = (
         "connect to the primary; after a failover this passes",
     ),
     (exceptions.BusyLoadingError, "is loading its data", "it will answer when it has finished"),
-    (
-        exceptions.AuthenticationError,
-        "does not accept the credentials",
-        "check the user and the password in the URL",
-    ),
-    (
-        exceptions.NoPermissionError,
-        "does not permit this user what is needed",
-        "allow commands on keys riverrun:*",
-    ),
     (
         exceptions.MovedError,
         "is part of a cluster",
@@ -366,7 +380,13 @@ def _is_function_missing(reply: object) -> bool:
     return isinstance(reply, exceptions.ResponseError) and "Function not found" in str(reply)
 
 
-def _entry(entity: str, stored: bytes) -> PartialEntry:
+def group_key(pipeline: str, partition: int, group: str) -> str:
+    """Return the key of the hash that holds a partition's partials of one group."""
+    return f"riverrun:{{{pipeline}:{partition}}}:g:{group}"
+
+
+def stored_entry(entity: str, stored: bytes) -> PartialEntry:
+    """Take apart what such a hash holds for an entity."""
     position: int = _POSITION.unpack_from(stored)[0]
     return PartialEntry(entity, position, stored[_POSITION.size :])
 

@@ -6,21 +6,20 @@ import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
 from rocksdict import BlockBasedOptions, Cache, DbClosedError, DBCompressionType, Options, Rdict, WriteBatch
 
-from riverrun.errors import UnavailableError
 from riverrun.runtime.keyed_state import POSITIONS_KEY, decode_positions
+from riverrun.runtime.ports import LocalStateUnavailableError
 
-__all__ = ["CorruptStoreError", "LockedStoreError", "RocksStore", "open_slot"]
+__all__ = ["CorruptStoreError", "LockedStoreError", "RocksStore", "StoreSizes", "open_slot"]
 
 _LOG = logging.getLogger(__name__)
 
-_BLOCK_CACHE_BYTES: Final = 8 << 20
-_WRITE_BUFFER_BYTES: Final = 4 << 20
 _BLOOM_BITS: Final = 10
 _SCAN_PAGE: Final = 1_000
 _AFTER_EVERY_KEY: Final = b"\xff" * 64  # No key of riverrun's starts with a byte above 127.
@@ -29,11 +28,27 @@ _SET_ASIDE: Final = ".corrupt"
 _MOST_NEW_SLOTS: Final = 16
 
 
-class LockedStoreError(UnavailableError):
+@dataclass(frozen=True, slots=True)
+class StoreSizes:
+    """What a store may keep in memory.
+
+    Parameters
+    ----------
+    block_cache : int
+        For blocks that were read, with their indexes and filters. Bytes.
+    memtable : int
+        One of two buffers of what was written lately. Bytes.
+    """
+
+    block_cache: int = 8 << 20
+    memtable: int = 4 << 20
+
+
+class LockedStoreError(LocalStateUnavailableError):
     """Another process (perhaps a frozen one) has the store open."""
 
 
-class CorruptStoreError(UnavailableError):
+class CorruptStoreError(LocalStateUnavailableError):
     """The store's files are damaged. The next ``open_slot`` sets them aside and starts empty."""
 
 
@@ -48,6 +63,8 @@ class RocksStore:
     ----------
     folder : Path
         Created when absent.
+    sizes : StoreSizes
+        What it may keep in memory.
 
     Raises
     ------
@@ -55,12 +72,13 @@ class RocksStore:
         If another process, or another object in this one, has it open.
     CorruptStoreError
         If its files are damaged.
-    UnavailableError
+    LocalStateUnavailableError
         If the folder cannot be written to.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sizes: StoreSizes = StoreSizes()) -> None:
         self._folder = folder
+        self._sizes = sizes
         self._failed = False
         self._damage = ""
         self._db = self._open()
@@ -99,7 +117,7 @@ class RocksStore:
 
         Raises
         ------
-        UnavailableError
+        LocalStateUnavailableError
             If nothing was written: the disk is full, for example. The next call tries to open the files anew.
         """
         batch = WriteBatch(raw_mode=True)
@@ -124,7 +142,7 @@ class RocksStore:
     def _open(self) -> Rdict:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            return Rdict(str(self._folder), _options())
+            return Rdict(str(self._folder), _options(self._sizes))
         except Exception as error:
             raise self._translate(error) from error
 
@@ -160,7 +178,7 @@ class RocksStore:
             if self._failed:
                 self._reopen()
             self._db.write(batch)
-        except UnavailableError:
+        except LocalStateUnavailableError:
             raise
         except Exception as error:
             self._failed = not isinstance(error, DbClosedError)
@@ -178,9 +196,9 @@ class RocksStore:
             hint="it will be set aside and rebuilt from the log; check the disk",
         )
 
-    def _translate(self, error: Exception) -> UnavailableError:
+    def _translate(self, error: Exception) -> LocalStateUnavailableError:
         if isinstance(error, DbClosedError):
-            return UnavailableError(f"the state in {self._folder} is closed")
+            return LocalStateUnavailableError(f"the state in {self._folder} is closed")
         text = str(error)
         if "lock hold by current process" in text or "While lock file" in text:
             return LockedStoreError(
@@ -192,13 +210,13 @@ class RocksStore:
             # From here on every call says so, lest some succeed and the damage go unnoticed.
             self._damage = text
             return self._corrupt()
-        return UnavailableError(
+        return LocalStateUnavailableError(
             f"the state in {self._folder} cannot be used: {text}",
             hint="check the free space and the permissions of the data folder",
         )
 
 
-def open_slot(folder: Path) -> tuple[RocksStore, Path]:
+def open_slot(folder: Path, sizes: StoreSizes = StoreSizes()) -> tuple[RocksStore, Path]:
     """Open the newest state in ``folder`` that no other process holds.
 
     A process that was frozen and replaced may still hold the lock of the state that it worked on. So a folder
@@ -210,6 +228,8 @@ def open_slot(folder: Path) -> tuple[RocksStore, Path]:
     ----------
     folder : Path
         The state folder of one stage and partition. Created when absent.
+    sizes : StoreSizes
+        What the store may keep in memory.
 
     Returns
     -------
@@ -220,14 +240,14 @@ def open_slot(folder: Path) -> tuple[RocksStore, Path]:
 
     Raises
     ------
-    UnavailableError
+    LocalStateUnavailableError
         If the folder cannot be read or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         numbers = sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal())
     except OSError as error:
-        raise UnavailableError(
+        raise LocalStateUnavailableError(
             f"the state folder {folder} cannot be used: {error.strerror}",
             hint="check the free space and the permissions of the data folder",
         ) from error
@@ -235,11 +255,11 @@ def open_slot(folder: Path) -> tuple[RocksStore, Path]:
     best: RocksStore | None = None
     try:
         for number in numbers:
-            found = _open_sound(folder / str(number))
+            found = _open_sound(folder / str(number), sizes)
             if found is not None:
                 opened.append(found)
         if not opened:
-            opened.append(_open_new(folder, numbers[-1] + 1 if numbers else 0))
+            opened.append(_open_new(folder, numbers[-1] + 1 if numbers else 0, sizes))
         best = max(opened, key=itemgetter(0))[1]
         return best, best.folder
     finally:
@@ -248,22 +268,22 @@ def open_slot(folder: Path) -> tuple[RocksStore, Path]:
                 store.close()
 
 
-def _open_new(folder: Path, first: int) -> tuple[int, RocksStore]:
+def _open_new(folder: Path, first: int, sizes: StoreSizes) -> tuple[int, RocksStore]:
     """Make a slot; a process that starts at the same moment may take a number before this one."""
     for number in range(first, first + _MOST_NEW_SLOTS):
-        found = _open_sound(folder / str(number))
+        found = _open_sound(folder / str(number), sizes)
         if found is not None:
             return found
-    raise UnavailableError(
+    raise LocalStateUnavailableError(
         f"no new state can be made in {folder}: {_MOST_NEW_SLOTS} attempts failed", hint="check the disk"
     )
 
 
-def _open_sound(slot: Path) -> tuple[int, RocksStore] | None:
+def _open_sound(slot: Path, sizes: StoreSizes) -> tuple[int, RocksStore] | None:
     """Open a slot; return how far it has got and the store, or None if it is locked or was set aside."""
     store: RocksStore | None = None
     try:
-        store = RocksStore(slot)
+        store = RocksStore(slot, sizes)
         if (slot / _SUSPECT).exists():
             raise CorruptStoreError(f"the state in {slot} was found damaged while it was in use")
         return _position(store), store
@@ -300,10 +320,10 @@ def _position(store: RocksStore) -> int:
     return sum(positions.values()) if positions is not None else 0
 
 
-def _options() -> Options:
+def _options(sizes: StoreSizes) -> Options:
     """Choose a small memory footprint: many partitions' stores share a machine, perhaps a small one."""
     table = BlockBasedOptions()
-    table.set_block_cache(Cache(_BLOCK_CACHE_BYTES))
+    table.set_block_cache(Cache(sizes.block_cache))
     table.set_cache_index_and_filter_blocks(True)
     table.set_pin_l0_filter_and_index_blocks_in_cache(True)
     table.set_bloom_filter(_BLOOM_BITS, block_based=False)
@@ -311,7 +331,7 @@ def _options() -> Options:
     options.create_if_missing(create_if_missing=True)
     options.set_block_based_table_factory(table)
     options.set_compression_type(DBCompressionType.lz4())
-    options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
+    options.set_write_buffer_size(sizes.memtable)
     options.set_max_write_buffer_number(2)
     options.set_max_background_jobs(2)
     options.set_max_open_files(128)

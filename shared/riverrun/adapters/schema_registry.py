@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from riverrun.errors import SettingsError, UnavailableError
+from riverrun.errors import Dependency, SettingsError, UnavailableError
 from riverrun.records.avro import AvroRecord, content
 from riverrun.records.ids import SchemaIdsError, UnknownSchemaIdError
 from riverrun.records.lint import lint
@@ -23,7 +23,7 @@ except ImportError as error:
         hint="riverrun needs it: pip install 'confluent-kafka[schemaregistry]'",
     ) from error
 
-__all__ = ["RegistryIds", "RegistrySettings"]
+__all__ = ["RegistryIds", "RegistrySettings", "RegistryUnavailableError"]
 
 _URL: Final = "SCHEMA_REGISTRY_URL"
 _NOT_FOUND: Final = 404
@@ -38,6 +38,12 @@ _VARIABLES: Final = {
     "SCHEMA_REGISTRY_KEY_PASSWORD": "ssl.key.password",
 }
 """Environment variables and the client's properties that they set."""
+
+
+class RegistryUnavailableError(UnavailableError):
+    """The schema registry does not answer, or not as one does."""
+
+    dependency = Dependency.SCHEMA_REGISTRY
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +195,8 @@ class RegistryIds:
             raise UnknownSchemaIdError(f"schema {schema_id} of the registry is not safe to decode with: {faults[0]}")
         return schema
 
-    def _unavailable(self, error: Exception) -> UnavailableError:
-        return UnavailableError(
+    def _unavailable(self, error: Exception) -> RegistryUnavailableError:
+        return RegistryUnavailableError(
             f"the schema registry does not answer properly: {type(error).__name__}: {error}",
             hint=f"check {_URL}, its credentials and the network",
         )

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Protocol, cast
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from riverrun.errors import UnavailableError
+from riverrun.errors import AccessDeniedError, UnavailableError
 
 __all__ = ["KafkaLog", "Log", "Record"]
 
@@ -17,9 +17,10 @@ _CHUNK: Final = 1_000
 _WAIT_S: Final = 0.2
 _PATIENCE_S: Final = 60.0
 _AT_END: Final = "_PARTITION_EOF"
+_DENIED: Final = "TOPIC_AUTHORIZATION_FAILED"
 _ABSENT: Final = frozenset({"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_PARTITION", "_UNKNOWN_TOPIC"})
-_PASSING: Final = frozenset({"_ALL_BROKERS_DOWN", "_TRANSPORT", "_TIMED_OUT"})
-"""What the client reports while it goes on trying by itself."""
+_PASSING: Final = frozenset({"_ALL_BROKERS_DOWN", "_TRANSPORT", "_TIMED_OUT", "GROUP_AUTHORIZATION_FAILED"})
+"""What the client reports while it goes on trying by itself, and that it may not use a group, which it never does."""
 
 _PROPERTIES: Final[Mapping[str, object]] = {
     # The client insists on a group; nothing is joined or committed under this one.
@@ -134,7 +135,16 @@ def _end_of_partition(message: Message) -> int:
         return message.offset() or 0
     if error.retriable() or error.name() in _PASSING:
         return -1
+    if error.name() == _DENIED:
+        raise _denied(f"{message.topic()}")
     raise UnavailableError(f"cannot read {message.topic()}[{message.partition()}]: {error.str()}")
+
+
+def _denied(topic: str) -> AccessDeniedError:
+    return AccessDeniedError(
+        f"Kafka does not permit this user to read the topic {topic}",
+        hint="`riverrun access FILE` tells what is needed",
+    )
 
 
 def _bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
@@ -147,6 +157,8 @@ def _bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
             if cause.name() in _ABSENT:
                 return 0, 0
             # A broker that has just started does not lead its partitions at once.
+            if cause.name() == _DENIED:
+                raise _denied(topic) from error
             if not cause.retriable() or time.monotonic() > deadline:
                 raise UnavailableError(f"cannot ask for the ends of {topic}[{partition}]: {cause.str()}") from error
             consumer.poll(_WAIT_S)

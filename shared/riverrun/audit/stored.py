@@ -13,12 +13,13 @@ from collections.abc import Iterable
 from typing import Any, Final, Protocol, cast
 
 import redis
+from redis import exceptions
 
 from riverrun.audit.groups import Group, Layout, Window
 from riverrun.audit.panes import Entity, Panes, is_forgotten
 from riverrun.audit.report import Check
 from riverrun.audit.subject import Subject
-from riverrun.errors import UnavailableError
+from riverrun.errors import AccessDeniedError, UnavailableError
 
 __all__ = ["RedisEntries", "StoredPartials"]
 
@@ -79,7 +80,7 @@ class RedisEntries:
         try:
             found = self._client.get(f"riverrun:{{{self._pipeline}:{partition}}}:marker")
         except redis.RedisError as error:
-            raise UnavailableError(f"cannot read Redis: {type(error).__name__}", hint="is it up?") from error
+            raise _unreadable(error) from error
         return None if found is None else int(found)
 
     def entries(self, partition: int, group: str) -> Iterable[tuple[str, bytes]]:
@@ -89,7 +90,16 @@ class RedisEntries:
             for name, value in self._client.hscan_iter(key, count=1_000):
                 yield name.decode(), value
         except redis.RedisError as error:
-            raise UnavailableError(f"cannot read Redis: {type(error).__name__}", hint="is it up?") from error
+            raise _unreadable(error) from error
+
+
+def _unreadable(error: redis.RedisError) -> UnavailableError | AccessDeniedError:
+    if isinstance(error, redis.AuthenticationError | exceptions.NoPermissionError):
+        return AccessDeniedError(
+            f"Redis does not permit this user to read partials: {type(error).__name__}",
+            hint="`riverrun access FILE` tells what is needed",
+        )
+    return UnavailableError(f"cannot read Redis: {type(error).__name__}", hint="is it up?")
 
 
 class StoredPartials:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 from rich.live import Live
 
@@ -17,9 +16,13 @@ from riverrun.cli.arguments import PipelineFile
 from riverrun.cli.failures import telling
 from riverrun.cli.output import ERR
 from riverrun.errors import RiverrunError, SettingsError
+from riverrun.launch.bounded import become_bounded
+from riverrun.launch.companion import companions_of
+from riverrun.launch.progress import json_lines, progress_of
 from riverrun.launch.service import run_stages
 from riverrun.pipeline import load
 from riverrun.pipeline.check import check_file
+from riverrun.runtime.memory import Memory
 from riverrun.runtime.settings import Settings
 from riverrun.runtime.stage import StageDefinition
 from riverrun.runtime.worker import Worker
@@ -42,12 +45,14 @@ def up(
 ) -> None:
     """Run everything for a pipeline file: Kafka and Redis if none are named, and all five stages.
 
+    If the pipeline has alerts, the service that tells them runs beside, as a process of its own.
+
     Stops cleanly on Ctrl-C or SIGTERM; the next start goes on where this one ended, whatever ended it.
     With --json, one line of progress a second goes to standard output.
 
     [bold]riverrun up flight_delay.py[/bold]
     """
-    _execute(file, list(STAGES.values()), chained=not separate, json=json)
+    _execute(file, list(STAGES.values()), chained=not separate, json=json, beside=True)
 
 
 @telling
@@ -60,6 +65,9 @@ def run(
     separate: Annotated[
         bool, typer.Option("--separate", help="Put the log between all stages instead of chaining them.")
     ] = False,
+    memory: Annotated[
+        str, typer.Option(help="What the process may use, as 256MB; the least recently seen entities go to disk then.")
+    ] = "",
     json: Lines = False,
 ) -> None:
     """Run some stages of a pipeline file as one process.
@@ -75,15 +83,22 @@ def run(
         what = f"no stage is called {', '.join(unknown)}" if unknown else "no stage is named"
         raise SettingsError(what, hint=f"name some of {', '.join(STAGES)}, or --all")
     chosen = [definition for name, definition in STAGES.items() if name in wanted]
+    if memory:
+        Memory.parsed(memory)
+        _refuse_problems(file)
+        become_bounded(file, [definition.name for definition in chosen], memory, chained=not separate, as_json=json)
     _execute(file, chosen, chained=not separate, json=json)
 
 
-def _execute(file: Path, stages: Sequence[StageDefinition], *, chained: bool, json: bool) -> None:
+def _execute(
+    file: Path, stages: Sequence[StageDefinition], *, chained: bool, json: bool, beside: bool = False
+) -> None:
     settings = Settings.from_environment()
     _refuse_problems(file)
     logging.getLogger("riverrun").setLevel(logging.INFO)
-    watch = _json_lines if json else _line if sys.stderr.isatty() else None
-    code = run_stages(file, stages, settings, chained=chained, watch=watch)
+    watch = json_lines if json else _line if sys.stderr.isatty() else None
+    companions = companions_of(file, settings.data_folder) if beside else ()
+    code = run_stages(file, stages, settings, chained=chained, watch=watch, companions=companions)
     raise typer.Exit(code)
 
 
@@ -95,33 +110,6 @@ def _refuse_problems(file: Path) -> None:
         raise RiverrunError(
             f"the pipeline has {len(problems)} problem(s): {problems[0]}", hint=f"riverrun check {file} tells all"
         )
-
-
-def _state(worker: Worker) -> dict[str, object]:
-    tasks = worker.tasks()
-    latency = [value for task in tasks if (value := task.latency.percentiles())]
-    return {
-        "partitions": sorted({task.partition for task in tasks}),
-        "records": sum(task.folded for task in tasks),
-        "latency_ms": {name: max(each[name] for each in latency) for name in ("p50", "p99")} if latency else {},
-        "trouble": worker.trouble,
-    }
-
-
-def _json_lines(worker: Worker) -> Callable[[float], bool]:
-    last = 0.0
-
-    def show(wait: float) -> bool:
-        nonlocal last
-        del wait
-        now = time.monotonic()
-        if now - last >= 1.0:
-            last = now
-            sys.stdout.write(orjson.dumps(_state(worker)).decode() + "\n")
-            sys.stdout.flush()
-        return False
-
-    return show
 
 
 def _line(worker: Worker) -> Callable[[float], bool]:
@@ -137,7 +125,7 @@ def _line(worker: Worker) -> Callable[[float], bool]:
         if now - at >= 1.0:
             records = sum(task.folded for task in worker.tasks())
             rate, before, at = (records - before) / (now - at), records, now
-        state = _state(worker)
+        state = progress_of(worker)
         latency = state["latency_ms"]
         live.update(
             f"partitions {state['partitions']}  {state['records']:,} records  {rate:,.0f}/s  latency {latency}  "

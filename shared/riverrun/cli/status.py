@@ -24,7 +24,7 @@ def status(
     interval: Annotated[float, typer.Option(help="Seconds between the two looks that give the rates.", min=0.0)] = 1.0,
     json: Json = False,
 ) -> None:
-    """Show lag, rates, latency, model versions and the label ledger.
+    """Show lag, rates, latency, what is degraded, model versions and the label ledger.
 
     [bold]riverrun status flight_delay.py --json[/bold]
     """
@@ -53,6 +53,10 @@ def status(
         for each in now.stages
     ]
     table(now.pipeline, ("stage", "folded", "lag", "per second", "p50 ms", "p99 ms", "watermark"), rows)
+    for each in now.degraded():
+        known = each.degradation
+        told = f"{known.explanation} {known.still}" if known is not None else "This version does not know the code."
+        OUT.print(f"degraded: {each.what} at {each.where} since {_time(each.since)} UTC. {told}", markup=False)
     fields("label ledger", dict(now.ledger()))
     versions = [
         (name, version.position, version.digest[:16], ", ".join(f"{k} {v:.4f}" for k, v in version.metrics.items()))

@@ -1,13 +1,15 @@
 """Where Kafka and Redis are: read once from settings, passed on as one immutable value.
 
-========================== ==========================================================================
-setting                    meaning
-========================== ==========================================================================
-``RIVERRUN_KAFKA``         ``host:port,host:port`` or a URL (see `riverrun.embedded.kafka_url`)
-``RIVERRUN_KAFKA_CONFIG``  path of a properties file (``name=value`` lines) with librdkafka properties
-``RIVERRUN_KAFKA_OPTIONS`` JSON object of librdkafka properties; wins over the other two
-``RIVERRUN_REDIS``         ``redis://`` or ``rediss://`` URL, as redis-py reads it
-========================== ==========================================================================
+================================ ====================================================================
+setting                          meaning
+================================ ====================================================================
+``RIVERRUN_KAFKA``               ``host:port,host:port`` or a URL (see `riverrun.embedded.kafka_url`)
+``RIVERRUN_KAFKA_PASSWORD_FILE`` path of a file that holds the password of the URL's user
+``RIVERRUN_KAFKA_CONFIG``        path of a file of librdkafka properties (``name=value`` lines)
+``RIVERRUN_KAFKA_OPTIONS``       JSON object of librdkafka properties; wins over the others
+``RIVERRUN_REDIS``               ``redis://`` or ``rediss://`` URL, as redis-py reads it
+``RIVERRUN_REDIS_PASSWORD_FILE`` path of a file that holds the password of the URL's user
+================================ ====================================================================
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from riverrun.embedded.client_properties import ClientProperties, mask_url
 from riverrun.embedded.kafka_url import kafka_client_properties
@@ -29,6 +31,9 @@ KAFKA = "RIVERRUN_KAFKA"
 KAFKA_CONFIG = "RIVERRUN_KAFKA_CONFIG"
 KAFKA_OPTIONS = "RIVERRUN_KAFKA_OPTIONS"
 REDIS = "RIVERRUN_REDIS"
+
+_FILE_SUFFIX = "_PASSWORD_FILE"
+"""With an address's name before it, the setting that names the file of the password."""
 
 _FILES = ("ssl.ca.location", "ssl.certificate.location", "ssl.key.location")
 
@@ -119,7 +124,7 @@ def read_external_servers(environ: Mapping[str, str] = os.environ) -> ExternalSe
 
 
 def _kafka(environ: Mapping[str, str]) -> ClientProperties | None:
-    address = environ.get(KAFKA, "").strip()
+    address = _with_password(KAFKA, environ)
     from_file = _properties_file(environ.get(KAFKA_CONFIG, "").strip())
     options = _options(environ.get(KAFKA_OPTIONS, "").strip())
     merged: dict[str, str] = dict(from_file)
@@ -137,6 +142,29 @@ def _kafka(environ: Mapping[str, str]) -> ClientProperties | None:
         if name in merged and not Path(merged[name]).is_file():
             raise SettingsError(f"the Kafka settings name {merged[name]!r} as {name}, but there is no such file")
     return ClientProperties(merged)
+
+
+def _with_password(name: str, environ: Mapping[str, str]) -> str:
+    """Return the address in one setting, with the password from the file that another names."""
+    file_name = name + _FILE_SUFFIX
+    address, file = environ.get(name, "").strip(), environ.get(file_name, "").strip()
+    if not file:
+        return address
+    scheme, separator, rest = address.partition("://")
+    # What a user's name could hold of these is percent-encoded.
+    user, at, place = rest.partition("@")
+    if not separator or not at or not user or ":" in user:
+        raise SettingsError(
+            f"{file_name} is set, so {name} must be a URL that names a user without a password",
+            hint="like kafka+sasl_ssl://user@kafka:9093" if name == KAFKA else "like rediss://user@redis:6379/0",
+        )
+    try:
+        password = Path(file).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{file_name} names {file!r}, which cannot be read: {type(error).__name__}") from None
+    if not password:
+        raise SettingsError(f"{file_name} names {file!r}, which is empty")
+    return f"{scheme}://{user}:{quote(password, safe='')}@{place}"
 
 
 def _properties_file(path: str) -> dict[str, str]:
@@ -179,7 +207,7 @@ def _as_property(name: object, value: object) -> str:
 
 
 def _redis_url(environ: Mapping[str, str]) -> str | None:
-    url = environ.get(REDIS, "").strip()
+    url = _with_password(REDIS, environ)
     if not url:
         return None
     shown = mask_url(url)

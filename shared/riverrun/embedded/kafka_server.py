@@ -43,6 +43,8 @@ class KafkaSettings:
         See `Server`.
     tls, credentials : optional
         What clients are asked for; nothing unless given.
+    cluster_id : str
+        Identity of a new data folder; random unless given. Brokers of one cluster share it.
     properties : Mapping of str to str
         Broker properties that win over ours.
     """
@@ -51,6 +53,7 @@ class KafkaSettings:
     die_with_parent: bool = True
     tls: Tls | None = None
     credentials: Credentials | None = None
+    cluster_id: str = ""
     properties: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -136,7 +139,7 @@ class EmbeddedKafka(Server):
         configuration = self.folder / "format.properties"
         self._write_configuration(configuration, scratch)
         command = [*self._java("-Xmx128m"), "kafka.tools.StorageTool", "format"]
-        command += ["--cluster-id", _new_cluster_id(), "--config", str(configuration)]
+        command += ["--cluster-id", self.settings.cluster_id or _new_cluster_id(), "--config", str(configuration)]
         credentials = self.settings.credentials
         if credentials is not None and credentials.mechanism.startswith("SCRAM"):
             command += ["--add-scram", scram_record(credentials)]

@@ -198,3 +198,7 @@ class RingLayout:
     def is_forgotten(self, ring: Ring, watermark: int) -> bool:
         """Tell whether nothing can ever read any of the ring's panes again, now that the watermark is there."""
         return ring.newest < watermark // self.pane_ms - 2 * self.panes + 1
+
+    def forgotten_from(self, ring: Ring) -> int:
+        """Return the first watermark, in milliseconds, at which the ring is forgotten unless it is folded into."""
+        return (ring.newest + 2 * self.panes) * self.pane_ms

@@ -6,11 +6,13 @@ loaded or forgotten in between.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from riverrun.features.bounded import BoundedEntities
+from riverrun.features.entity import Entities, Entity
 from riverrun.features.entries import EntryCodec
-from riverrun.runtime.ports import PartialEntry
+from riverrun.runtime.ports import KeyValueStore, PartialEntry
 
 if TYPE_CHECKING:
     from riverrun.features.panes import Ring, RingLayout
@@ -32,16 +34,6 @@ Foreign = Callable[[int, str], Sequence[ForeignPartial]]
 """From a group's number and an entity to the other partitions' partials, in ascending order of partitions."""
 
 
-class _Entity:
-    """An entity's partial: a ring for each layout of its group, once an event needed it."""
-
-    __slots__ = ("position", "rings")
-
-    def __init__(self, position: int, rings: list[Ring | None]) -> None:
-        self.position = position
-        self.rings = rings
-
-
 class FeatureTable:
     """The partials of one partition.
 
@@ -51,6 +43,10 @@ class FeatureTable:
         What is computed.
     partition : int
         This table's own, which decides its place when partitions are merged.
+    memory : int
+        What the entities in memory may take, about, in bytes; 0 for no bound.
+    store : KeyValueStore, optional
+        Where the least recently seen go then; closed by ``close``.
 
     Attributes
     ----------
@@ -59,6 +55,7 @@ class FeatureTable:
     """
 
     __slots__ = (
+        "_bounded",
         "_codecs",
         "_dirty",
         "_entities",
@@ -71,14 +68,18 @@ class FeatureTable:
         "watermark",
     )
 
-    def __init__(self, plan: FeaturePlan, partition: int = 0) -> None:
+    def __init__(
+        self, plan: FeaturePlan, partition: int = 0, *, memory: int = 0, store: KeyValueStore | None = None
+    ) -> None:
         self.watermark = 0
         self._plan: Final = plan
         self._partition: Final = partition
         self._codecs: Final = tuple(EntryCodec(group) for group in plan.groups)
         self._results: Final[list[FieldValue]] = list(plan.empty)
         self._features: Final = plan.bind(self._results)
-        self._entities: list[dict[str, _Entity]] = [{} for _ in plan.groups]
+        self._bounded = BoundedEntities(plan, self._codecs, store, memory) if memory and store is not None else None
+        held: list[Entities] = [{} for _ in plan.groups] if self._bounded is None else self._bounded.groups()
+        self._entities: Final = held
         # Dictionaries as ordered sets: what is stored must not depend on how texts hash.
         self._dirty: list[dict[str, None]] = [{} for _ in plan.groups]
         self._forgotten: list[dict[str, int]] = [{} for _ in plan.groups]
@@ -120,7 +121,7 @@ class FeatureTable:
         entities = self._entities[number]
         entity = entities.get(name)
         if entity is None:
-            entity = entities[name] = _Entity(0, [None] * len(self._plan.groups[number].layouts))
+            entity = entities[name] = Entity(0, [None] * len(self._plan.groups[number].layouts))
         elif entity.position > seq:
             return
         entity.position = seq + 1
@@ -160,7 +161,7 @@ class FeatureTable:
                 self._read(group.layouts, entity, time)
         return tuple([feature(fields) for feature in self._features])
 
-    def _read(self, layouts: Sequence[RingLayout], entity: _Entity, time: int) -> None:
+    def _read(self, layouts: Sequence[RingLayout], entity: Entity, time: int) -> None:
         for layout, ring in zip(layouts, entity.rings, strict=True):
             if ring is not None:
                 low, high = layout.window(time, ring.newest, self.watermark)
@@ -168,7 +169,7 @@ class FeatureTable:
                     layout.finish(layout.read(ring, low, high), self._results)
 
     def _merge(
-        self, layouts: Sequence[RingLayout], entity: _Entity | None, others: Sequence[ForeignPartial], time: int
+        self, layouts: Sequence[RingLayout], entity: Entity | None, others: Sequence[ForeignPartial], time: int
     ) -> None:
         partitions = [(other.partition, other.rings) for other in others]
         if entity is not None:
@@ -193,10 +194,12 @@ class FeatureTable:
 
     def load(self, group: int, entry: PartialEntry) -> None:
         """Take over an entry of this partition as it was stored; raises as :meth:`decode`."""
-        self._entities[group][entry.entity] = _Entity(entry.position, self._codecs[group].decode(entry.value))
+        self._entities[group][entry.entity] = Entity(entry.position, self._codecs[group].decode(entry.value))
 
     def clear(self) -> None:
         """Forget everything, as if nothing had been folded."""
+        if self._bounded is not None:
+            self._bounded.clear()
         for number in range(len(self._entities)):
             self._entities[number].clear()
             self._dirty[number].clear()
@@ -212,7 +215,7 @@ class FeatureTable:
         """Iterate over all entries of a group."""
         return self._entries(group, self._entities[group])
 
-    def _entries(self, group: int, names: Mapping[str, object]) -> Iterator[PartialEntry]:
+    def _entries(self, group: int, names: Iterable[str]) -> Iterator[PartialEntry]:
         entities, encode = self._entities[group], self._codecs[group].encode
         for name in names:
             entity = entities[name]
@@ -233,21 +236,36 @@ class FeatureTable:
 
         No vector changes by it, whenever it is called. Returns how many were forgotten.
         """
-        forgotten = 0
+        forgotten = self._forget_in_store(limit)
         for looked_at in range(limit):
             found = next(self._sweep, None)
             if found is None:
                 if looked_at or not len(self):
                     break
-                self._sweep = iter([(group, name) for group, held in enumerate(self._entities) for name in held])
+                self._sweep = iter(self._in_memory())
                 found = next(self._sweep)
             forgotten += self._forget(*found)
         return forgotten
 
+    def _in_memory(self) -> list[tuple[int, str]]:
+        if self._bounded is not None:
+            return self._bounded.in_memory()
+        return [(group, name) for group, held in enumerate(self._entities) for name in held]
+
+    def _forget_in_store(self, limit: int) -> int:
+        if self._bounded is None:
+            return 0
+        gone = self._bounded.expire(self.watermark, limit)
+        for group, name, position in gone:
+            self._dirty[group].pop(name, None)
+            self._forgotten[group][name] = position
+        return len(gone)
+
     def _forget(self, group: int, name: str) -> bool:
-        entity = self._entities[group].get(name)
-        if entity is None:
+        entities = self._entities[group]
+        if name not in entities:
             return False
+        entity = entities[name]
         watermark = self.watermark
         for layout, ring in zip(self._plan.groups[group].layouts, entity.rings, strict=True):
             if ring is not None and not layout.is_forgotten(ring, watermark):
@@ -269,6 +287,11 @@ class FeatureTable:
         return {
             (self._plan.groups[number].id, name): data
             for number, held in enumerate(self._entities)
-            for name, entity in held.items()
-            if (data := self._codecs[number].encode(entity.rings, watermark)) != blank[number]
+            for name in held
+            if (data := self._codecs[number].encode(held[name].rings, watermark)) != blank[number]
         }
+
+    def close(self) -> None:
+        """Close the local store, if there is one."""
+        if self._bounded is not None:
+            self._bounded.close()

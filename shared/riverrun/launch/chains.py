@@ -10,7 +10,7 @@ from riverrun.runtime.stage import StageDefinition
 def cut_chains(
     stages: Sequence[StageDefinition], partitions: int, *, chained: bool = True
 ) -> list[list[StageDefinition]]:
-    """Group neighbouring stages.
+    """Group stages that read what the others write.
 
     ``stages`` must be in the pipeline's order. A stage whose input is one partition for the whole pipeline
     (``learn``) joins a chain only when the pipeline has one partition; else it takes in what several chains wrote.
@@ -27,15 +27,19 @@ def cut_chains(
     chains: list[list[StageDefinition]] = []
     for stage in stages:
         joins = chained and bool(chains) and (not stage.sharded or partitions == 1)
-        if joins and _follows(chains[-1][-1], stage):
+        if joins and any(each.name == _BEFORE.get(stage.name) for each in chains[-1]):
             chains[-1].append(stage)
         else:
             chains.append([stage])
     return chains
 
 
-_ORDER = ("ingest", "features", "score", "labels", "learn")
-
-
-def _follows(before: StageDefinition, after: StageDefinition) -> bool:
-    return _ORDER.index(after.name) == _ORDER.index(before.name) + 1
+_BEFORE = {
+    "features": "ingest",
+    "score": "features",
+    "labels": "score",
+    "drift-inputs": "score",
+    "learn": "labels",
+    "drift-errors": "labels",
+}
+"""The stage that writes what each stage reads; of two, the later one."""

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from confluent_kafka import KafkaError, KafkaException, Message
+
 import schemas
+from riverrun.adapters.kafka_errors import unavailable
 from riverrun.adapters.kafka_log import KafkaLog, kafka_producer
+from riverrun.adapters.kafka_properties import KafkaTuning
 from riverrun.adapters.redis_partials import RedisPartials
-from riverrun.adapters.rocks_store import open_slot
+from riverrun.adapters.rocks_store import StoreSizes, open_slot
 from riverrun.adapters.schema_registry import RegistryIds, RegistrySettings
 from riverrun.embedded.addresses import Addresses
 from riverrun.errors import RiverrunError, UnavailableError
@@ -62,7 +66,11 @@ def connect(
         If a server cannot be reached.
     """
     properties = dict(addresses.kafka)
-    log = KafkaLog(properties)
+    memory = settings.memory
+    log = KafkaLog(
+        properties,
+        KafkaTuning(read_buffer_kb=memory.read_buffer >> 10, write_buffer_kb=memory.write_buffer >> 10),
+    )
     log.check(patience_s)
     if addresses.embedded:
         log.ensure_topics(
@@ -79,7 +87,7 @@ def connect(
         wire=Wire(codecs),
         settings=settings,
         partials=lambda: _partials(addresses.redis_url, pipeline.name),
-        stores=lambda folder: open_slot(folder)[0],
+        stores=lambda folder: open_slot(folder, StoreSizes(memory.block_cache, memory.memtable))[0],
         topology=topology,
         reach=read_failpoint(os.environ),
     )
@@ -116,10 +124,19 @@ def _schema_ids(log: KafkaLog, topology: Topology, properties: Mapping[str, str]
     topic = topology.names[Kind.SCHEMAS]
 
     def publish(key: bytes, value: bytes) -> None:
+        refused: list[KafkaError] = []
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            del message
+            if error is not None:
+                refused.append(error)
+
         producer = kafka_producer(properties)
-        producer.produce(topic, value, key, 0)
+        producer.produce(topic, value, key, 0, delivered)
         if producer.flush(_PUBLISH_TIMEOUT_S) > 0:
             raise UnavailableError(f"cannot write to the topic {topic}", hint="is Kafka up?")
+        if refused:
+            raise unavailable(f"cannot write to the topic {topic}", KafkaException(refused[0]))
 
     fixed = [Entry(line.subject, line.id, line.schema) for line in schemas.manifest()]
     ledger = SchemaLedger(settings.data_folder / "schemas.jsonl", publish)

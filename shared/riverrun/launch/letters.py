@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from riverrun.adapters.kafka_errors import DENIED, denied
 from riverrun.adapters.kafka_log import kafka_producer
 from riverrun.embedded.addresses import Addresses
 from riverrun.errors import UnavailableError
@@ -70,6 +71,8 @@ def send_again(addresses: Addresses, letters: Iterable[Letter]) -> list[Letter]:
     ------
     UnavailableError
         If Kafka did not take all of them.
+    AccessDeniedError
+        If this user may not write to a topic that they are from.
     """
     producer = kafka_producer(dict(addresses.kafka))
     refused: list[KafkaError] = []
@@ -87,6 +90,8 @@ def send_again(addresses: Addresses, letters: Iterable[Letter]) -> list[Letter]:
         _enqueue(producer, letter, headers, delivered)
         sent.append(each)
     left = producer.flush(_FLUSH_TIMEOUT_S)
+    if refused and refused[0].name() in DENIED:
+        raise denied("cannot send dead letters again", refused[0])
     if left or refused:
         why = f": {refused[0].str()}" if refused else ""
         raise UnavailableError(

@@ -5,20 +5,27 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from riverrun.embedded import open_cluster
+from riverrun.embedded.addresses import Addresses
 from riverrun.embedded.keeper import Keeper
-from riverrun.errors import RiverrunError
+from riverrun.errors import RiverrunError, SettingsError
 from riverrun.launch.chains import cut_chains
+from riverrun.launch.companion import Companion
 from riverrun.launch.connect import connect
 from riverrun.launch.process import EXIT_USAGE, exit_code_of, run_until_stopped
+from riverrun.launch.telemetry import Telemetry, telling_life
 from riverrun.pipeline import load
+from riverrun.runtime.deployment import Deployment
+from riverrun.runtime.observer import Observer
 from riverrun.runtime.settings import Settings
 from riverrun.runtime.stage import StageDefinition
 from riverrun.runtime.worker import Worker
 
-__all__ = ["run_service", "run_stages"]
+__all__ = ["run_beside", "run_service", "run_stages"]
 
 _PATIENCE_S = 15.0
 """A broker that is just being started again may take so long; later on, any outage is waited out."""
@@ -31,6 +38,7 @@ def run_stages(
     *,
     chained: bool = True,
     watch: Callable[[Worker], Callable[[float], bool]] | None = None,
+    companions: Sequence[Companion] = (),
 ) -> int:
     """Run stages of a pipeline file until a signal; return the exit code.
 
@@ -46,6 +54,8 @@ def run_stages(
         False to put the log between all of them.
     watch
         Given the worker, returns what `run_until_stopped` calls to show progress.
+    companions
+        Processes to run beside them, on the same servers.
 
     Raises
     ------
@@ -53,8 +63,15 @@ def run_stages(
         If the pipeline, the settings or the servers do not allow it.
     """
     pipeline = load(file)
+    if not any(stage.wanted(pipeline) for stage in stages):
+        raise SettingsError(
+            f"{file} has nothing for {' and '.join(stage.name for stage in stages)} to do",
+            hint="drift is watched where the pipeline says drift=Drift()",
+        )
+    telemetry = Telemetry(pipeline.name, [stage.name for stage in stages])
     with open_cluster(settings.data_folder) as cluster:
-        deployment = connect(pipeline, cluster.addresses, settings, patience_s=_PATIENCE_S)
+        connected = connect(pipeline, cluster.addresses, settings, patience_s=_PATIENCE_S)
+        deployment = replace(connected, observer=Observer(tracing=telemetry.tracing))
         chains = cut_chains(stages, deployment.topology.partitions, chained=chained)
         worker = Worker(deployment, chains)
         display = watch(worker) if watch is not None else None
@@ -62,19 +79,50 @@ def run_stages(
 
         def look(wait: float) -> bool:
             keeper.look()
+            for companion in companions:
+                companion.look()
             return display is not None and display(wait)
 
-        return run_until_stopped(worker, settings.drain_limit_ms / 1000, look)
+        with telemetry.watching(worker, deployment), ExitStack() as beside:
+            for companion in companions:
+                beside.enter_context(companion)
+            return run_until_stopped(worker, settings.drain_limit_ms / 1000, look)
 
 
-def run_service(arguments: Sequence[str], stage: StageDefinition) -> int:
-    """Run one stage from the command line: ``FILE``; return the exit code."""
+def run_service(arguments: Sequence[str], *stages: StageDefinition) -> int:
+    """Run a service's stages, most have one, from the command line: ``FILE``; return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if len(arguments) != 1 or arguments[0].startswith("-"):
-        sys.stderr.write(f"usage: python -m services.{stage.name} FILE\n")
+        sys.stderr.write(f"usage: python -m services.{stages[0].name.partition('-')[0]} FILE\n")
         return EXIT_USAGE
     try:
-        return run_stages(Path(arguments[0]), [stage], Settings.from_environment())
+        return run_stages(Path(arguments[0]), stages, Settings.from_environment())
+    except RiverrunError as error:
+        sys.stderr.write(f"{error}\n")
+        return exit_code_of(error)
+
+
+def run_beside(arguments: Sequence[str], name: str, run: Callable[[Deployment, Addresses], int]) -> int:
+    """Run a service that is no stage from the command line: ``FILE``; return the exit code.
+
+    Parameters
+    ----------
+    arguments
+        Of the command line.
+    name
+        The service's.
+    run
+        Runs it on a connected pipeline until a signal.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        sys.stderr.write(f"usage: python -m services.{name} FILE\n")
+        return EXIT_USAGE
+    try:
+        settings = Settings.from_environment()
+        pipeline = load(Path(arguments[0]))
+        with open_cluster(settings.data_folder) as cluster, telling_life(pipeline.name):
+            return run(connect(pipeline, cluster.addresses, settings, patience_s=_PATIENCE_S), cluster.addresses)
     except RiverrunError as error:
         sys.stderr.write(f"{error}\n")
         return exit_code_of(error)

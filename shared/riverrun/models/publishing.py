@@ -14,6 +14,7 @@ import json
 from collections.abc import Collection
 from typing import Final
 
+from riverrun.models.rehearsal import DEFAULT_LIMITS, Limits
 from riverrun.models.signing import KeyRing, SignatureError
 from riverrun.models.snapshot import SnapshotError, opened
 from riverrun.models.store import ModelStore
@@ -51,9 +52,25 @@ def verify_version(item: ModelVersion, pipeline: str, keys: KeyRing) -> None:
 
 
 def open_version(
-    item: ModelVersion, pipeline: str, store: ModelStore, keys: KeyRing, modules: Collection[str] = ()
+    item: ModelVersion,
+    pipeline: str,
+    store: ModelStore,
+    keys: KeyRing,
+    modules: Collection[str] = (),
+    limits: Limits = DEFAULT_LIMITS,
 ) -> object:
     """Fetch the snapshot that a record points at, and return the model, after every check there is.
+
+    Parameters
+    ----------
+    item
+        The record.
+    pipeline
+        The pipeline's name.
+    store
+        Where the snapshot lies.
+    keys, modules, limits
+        See `riverrun.models.snapshot.opened`; a file larger than the limit of memory is not even fetched.
 
     Raises
     ------
@@ -61,11 +78,13 @@ def open_version(
         If the record is not signed by a trusted key.
     SnapshotError
         If the file is forged, damaged, or not the one that the record means.
+    MissingModelError
+        If the file is not there, or is too large.
     UnavailableError
         If the store cannot be read.
     """
     verify_version(item, pipeline, keys)
-    header, model = opened(store.read(item.uri), keys, modules)
+    header, model = opened(store.read(item.uri, most_mb=limits.memory_mb), keys, modules, limits)
     wanted = (pipeline, item.model, item.position, item.digest, item.feature_set)
     found = (header.pipeline, header.model, header.position, header.digest, header.feature_set)
     if wanted != found:

@@ -10,7 +10,8 @@ Layout, all lengths in big-endian bytes::
     64  Ed25519 signature of all that comes before
 
 Reading goes outside in: the lengths must add up to the file, the signature must be by a trusted key, and only
-then is the payload unpickled, through a list of exact names; last, the state's digest must be the header's.
+then is the payload unpickled, through a list of exact names, and in a copy of this process under a limit of memory
+first; there the state's digest must come out as the header's.
 """
 
 from __future__ import annotations
@@ -18,15 +19,17 @@ from __future__ import annotations
 import json
 import platform
 import struct
+import sys
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, cast
 
 from riverrun.errors import RiverrunError
-from riverrun.models.digest import DigestError, digest
+from riverrun.models.digest import digest
 from riverrun.models.pickling import dump_state, load_state
+from riverrun.models.rehearsal import DEFAULT_LIMITS, Limits, Rehearsal, RehearsalError
 from riverrun.models.signing import SIGNATURE_BYTES, KeyRing, SignatureError
 
 __all__ = [
@@ -137,7 +140,9 @@ def header_of(file: bytes, keys: KeyRing) -> Header:
     return _verified(file, keys)[0]
 
 
-def opened(file: bytes, keys: KeyRing, modules: Collection[str] = ()) -> tuple[Header, object]:
+def opened(
+    file: bytes, keys: KeyRing, modules: Collection[str] = (), limits: Limits = DEFAULT_LIMITS
+) -> tuple[Header, object]:
     """Verify a file, unpickle its state and check the state's digest.
 
     Parameters
@@ -148,28 +153,41 @@ def opened(file: bytes, keys: KeyRing, modules: Collection[str] = ()) -> tuple[H
         Whose signatures are trusted.
     modules
         Modules besides River's whose classes it may hold: the pipeline file's.
+    limits
+        What opening it may take.
 
     Raises
     ------
     SnapshotError
-        If it is cut short, forged or altered, holds what it may not, or its state is not the one that was
-        digested.
+        If it is cut short, forged or altered, holds what it may not, takes too much memory or time, or its state is not
+        the one that was digested.
     """
     header, payload = _verified(file, keys)
     try:
-        state = load_state(payload, modules)
-        found = digest(state)
-    except DigestError as error:
+        found = _rehearsal(frozenset(modules), limits).run(payload)
+    except RehearsalError as error:
         raise SnapshotError(
             f"snapshot {_label(header)} cannot be loaded: {error.message}",
-            hint=error.hint or f"it was written with {_versions(header)}; replay the examples instead",
+            hint=f"it was written with {_versions(header)}; replay the examples instead",
         ) from error
     if found != header.digest:
         raise SnapshotError(
             f"snapshot {_label(header)} has digest {found[:16]}, its header says {header.digest[:16]}",
             hint=f"it was written with {_versions(header)}; replay the examples instead",
         )
-    return header, state
+    return header, load_state(payload, modules)
+
+
+def _rehearsal(modules: frozenset[str], limits: Limits) -> Rehearsal:
+    """Return where a state is opened first; a module that was loaded since, or anew, needs another copy of it."""
+    loaded = tuple(id(sys.modules.get(name)) for name in sorted(modules))
+    return _rehearsal_of(modules, loaded, limits)
+
+
+@lru_cache(maxsize=4)
+def _rehearsal_of(modules: frozenset[str], loaded: tuple[int, ...], limits: Limits) -> Rehearsal:
+    del loaded
+    return Rehearsal(lambda payload: digest(load_state(payload, modules)), limits)
 
 
 def _verified(file: bytes, keys: KeyRing) -> tuple[Header, bytes]:

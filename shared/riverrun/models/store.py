@@ -16,9 +16,9 @@ from typing import Final
 
 from fsspec.core import url_to_fs
 
-from riverrun.errors import RiverrunError, UnavailableError
+from riverrun.errors import Dependency, RiverrunError, UnavailableError
 
-__all__ = ["MissingModelError", "ModelStore", "StoredModel"]
+__all__ = ["MissingModelError", "ModelStore", "ModelStoreUnavailableError", "StoredModel"]
 
 _NAME: Final = re.compile(r"(\d{12})-([0-9a-f]{16})\.model")
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]")
@@ -28,6 +28,12 @@ _WHOLE_PUT: Final = frozenset({"memory", "s3", "s3a", "gs", "gcs", "az", "abfs",
 
 class MissingModelError(RiverrunError):
     """A snapshot is not in the store: it was deleted, or this is another store."""
+
+
+class ModelStoreUnavailableError(UnavailableError):
+    """The model store cannot be read or written."""
+
+    dependency = Dependency.MODEL_STORE
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,7 +69,7 @@ class ModelStore:
         try:
             filesystem, root = url_to_fs(url)
         except (ImportError, ValueError) as error:
-            raise UnavailableError(
+            raise ModelStoreUnavailableError(
                 f"the model store's URL {url!r} cannot be used: {error}",
                 hint="install fsspec's package for that protocol (s3fs, gcsfs), or give a folder",
             ) from error
@@ -93,20 +99,29 @@ class ModelStore:
             raise self._unavailable("written", error) from error
         return path
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, *, most_mb: int | None = None) -> bytes:
         """Return a snapshot's bytes.
+
+        Parameters
+        ----------
+        path
+            Below the store's URL.
+        most_mb
+            The size from which on a file is not fetched, in MiB.
 
         Raises
         ------
         MissingModelError
-            If it is not there, or the path leads out of the store.
+            If it is not there, the path leads out of the store, or it is too large to be a snapshot.
         UnavailableError
             If the store cannot be read.
         """
         if ".." in path.split("/"):
             raise MissingModelError(f"{path!r} is not a path inside the model store")
         try:
-            return self._files.cat_file(f"{self._root}/{path}")
+            size = self._files.size(f"{self._root}/{path}") if most_mb is not None else 0
+            if most_mb is None or size is None or size <= most_mb << 20:
+                return self._files.cat_file(f"{self._root}/{path}")
         except FileNotFoundError as error:
             raise MissingModelError(
                 f"{path} is not in the model store at {self._root}",
@@ -114,6 +129,10 @@ class ModelStore:
             ) from error
         except Exception as error:
             raise self._unavailable("read", error) from error
+        raise MissingModelError(
+            f"{path} in the model store has {size:,} bytes, too many for a snapshot here",
+            hint=f"if it is one, raise RIVERRUN_MODEL_MEMORY_MB, which is {most_mb}",
+        )
 
     def entries(self, pipeline: str, model: str) -> list[StoredModel]:
         """Return a model's snapshots, oldest first; other files are passed over.
@@ -192,8 +211,8 @@ class ModelStore:
                 self._files.rm_file(draft)
             raise
 
-    def _unavailable(self, what: str, error: Exception) -> UnavailableError:
-        return UnavailableError(
+    def _unavailable(self, what: str, error: Exception) -> ModelStoreUnavailableError:
+        return ModelStoreUnavailableError(
             f"the model store at {self._root} cannot be {what}: {error}",
             hint="check RIVERRUN_MODEL_STORE, the disk and the permissions",
         )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from riverrun.records.items import Item, Progress
 from riverrun.records.topics import Kind
+from riverrun.runtime import collector
 from riverrun.runtime.deployment import Deployment
 from riverrun.runtime.failpoints import Failpoint
 from riverrun.runtime.history import History, left_over, written
@@ -22,22 +23,26 @@ class Chain:
     ----------
     runners
         The stages, first to last.
-    links
-        The output topics, by name.
+    by_topic
+        The link to each output topic that stages of the chain may read, by the topic's name.
     behind
         Index of the first stage that has not folded all of its chained input yet (it ran apart before, or a
         transaction was torn), or -1: it and those after it must catch up by themselves before the chain can run.
         The first, not the last: a stage may only fold what those before it have folded.
+    said_degraded
+        Whether a stage's last commit record says that something is wrong.
     """
 
     def __init__(self, definitions: Sequence[StageDefinition], deployment: Deployment, partition: int) -> None:
         self.definitions = tuple(definitions)
         self.runners: tuple[StageRunner, ...] = ()
-        self.links: dict[str, Link] = {}
+        self.by_topic: dict[str, Link] = {}
         self.behind = -1
+        self.said_degraded = False
         self._deployment = deployment
         self._partition = partition
         self._stages: list[Stage] = []
+        self._own: dict[tuple[str, str], Link] = {}
 
     def restore(self) -> None:
         """Read the tails, load states, replay them quietly, and link the stages."""
@@ -47,12 +52,13 @@ class Chain:
         progress_topic = deployment.topology.names[Kind.PROGRESS]
         history = History(deployment.log, deployment.wire, progress_topic, partition, names)
         tails = self._tails()
-        committed = {name: history.consistent(name, tails) for name in names}
+        committed = {name: history.consistent(name, tails[name]) for name in names}
+        self.said_degraded = any(progress is not None and progress.degraded for progress in committed.values())
         self._make_links(tails, committed)
         # Last to first: a stage may share live objects (the learner its models) with those before it.
         runners = [self._restore_stage(d, context, committed[d.name]) for d in reversed(self.definitions)]
         self.runners = tuple(reversed(runners))
-        self._connect(tails)
+        self._connect()
 
     def _outputs(self, definition: StageDefinition) -> tuple[tuple[str, int], ...]:
         pipeline = self._deployment.pipeline
@@ -61,25 +67,38 @@ class Chain:
     def _place(self, topic: str) -> int:
         return self._deployment.topology.place(topic, self._partition)
 
-    def _tails(self) -> dict[str, int]:
+    def _writer(self, definition: StageDefinition) -> int:
+        return definition.writer(self._partition, self._deployment.topology.partitions)
+
+    def _tails(self) -> dict[str, dict[str, int]]:
+        """Return, for each stage, the position after its last record in each of its output topics."""
         deployment = self._deployment
         return {
-            topic: written(deployment.log, deployment.wire, topic, place, self._partition)
+            definition.name: {
+                topic: written(deployment.log, deployment.wire, topic, place, self._writer(definition))
+                for topic, place in self._outputs(definition)
+            }
             for definition in self.definitions
-            for topic, place in self._outputs(definition)
         }
 
-    def _make_links(self, tails: Mapping[str, int], committed: Mapping[str, Progress | None]) -> None:
+    def _make_links(self, tails: Mapping[str, Mapping[str, int]], committed: Mapping[str, Progress | None]) -> None:
         for definition in self.definitions:
-            progress = committed[definition.name]
+            progress, own = committed[definition.name], tails[definition.name]
             for topic, place in self._outputs(definition):
                 next_seq = progress.outputs.get(topic, 0) if progress is not None else 0
-                self.links[topic] = Link(topic, place, self._partition, next_seq, tails[topic])
+                link = Link(topic, place, self._writer(definition), next_seq, own[topic])
+                self._own[definition.name, topic] = link
+                self.by_topic[topic] = link
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """All links of the chain; where two stages write one topic, each has its own."""
+        return tuple(self._own.values())
 
     def _routes(self, definition: StageDefinition) -> dict[type, Link]:
         outputs = definition.outputs(self._deployment.pipeline)
         by_class = self._deployment.topology.by_class
-        return {item_class: self.links[name] for item_class, name in by_class.items() if name in outputs}
+        return {cls: self._own[definition.name, name] for cls, name in by_class.items() if name in outputs}
 
     def _restore_stage(
         self, definition: StageDefinition, context: StageContext, progress: Progress | None
@@ -119,7 +138,8 @@ class Chain:
 
     def _load(self, stage: Stage, target: Positions) -> None:
         for state in stage.states:
-            start = state.load()
+            with collector.paused():
+                start = state.load()
             if start is not None and not reaches(start, target):
                 # State ahead of its commit can only stem from another log: it is not a cache of this one.
                 state.reset()
@@ -127,16 +147,16 @@ class Chain:
             self._deployment.reach(Failpoint.IN_RESTORE)
             Replay(self._deployment, stage.core, start or {}, target).run()
 
-    def _connect(self, tails: Mapping[str, int]) -> None:
+    def _connect(self) -> None:
         pipeline = self._deployment.pipeline
         for index, runner in enumerate(self.runners):
             for topic in runner.definition.inputs(pipeline):
-                link = self.links.get(topic)
+                link = self.by_topic.get(topic)
                 if link is None:
                     continue
                 name = cursor(topic, self._place(topic), self._partition)
                 position = runner.positions.pop(name, 0)
-                if position < max(link.next_seq, tails[topic]) and self.behind < 0:
+                if position < max(link.next_seq, link.durable) and self.behind < 0:
                     self.behind = index
                 runner.chain(name, link, position)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from riverrun.pipeline import Pipeline
 from riverrun.records.ids import SchemaIds
 from riverrun.runtime.failpoints import Reach, nowhere
+from riverrun.runtime.observer import Observer
 from riverrun.runtime.ports import KeyValueStore, Log, PartialStore
 from riverrun.runtime.settings import Settings
 from riverrun.runtime.stage import StageContext
@@ -38,7 +39,7 @@ class Deployment:
 
     ``partials`` makes a client of the store of feature partials; ``stores`` opens the local store that is kept in a
     folder. ``heartbeat`` is called during long recoveries, so that group membership does not run out; ``reach`` at
-    every failpoint.
+    every failpoint. ``observer`` takes in what is measured and what is wrong.
     """
 
     pipeline: Pipeline
@@ -52,6 +53,7 @@ class Deployment:
     clocks: Clocks = field(default_factory=Clocks)
     heartbeat: Callable[[], None] = _nothing
     reach: Reach = nowhere
+    observer: Observer = field(default_factory=Observer)
 
     def context(self, partition: int, chained: frozenset[str]) -> StageContext:
         """Return what the stages of one partition are built from."""

@@ -11,6 +11,7 @@ from riverrun.runtime.ports import Reader, Record
 from riverrun.runtime.stage import Positions, cursor
 
 _WAIT = 0.05
+_MOST_BYTES = 8 << 20
 FOREVER = 1 << 62
 """An order beyond every record's."""
 
@@ -61,17 +62,24 @@ class ExternalInput:
         Whether positions have no holes (riverrun's own topics).
     capacity
         Most records kept decoded.
+
+    Attributes
+    ----------
+    most_bytes
+        About how many bytes of records are kept decoded: whoever sends huge records must not fill the memory.
     """
 
     __slots__ = (
+        "_bytes",
         "_capacity",
         "_decode",
         "_dense",
         "_names",
         "_next",
+        "_quiet_since",
         "buffer",
-        "empty_since",
         "frontier",
+        "most_bytes",
         "partition",
         "reader",
         "topic",
@@ -91,19 +99,27 @@ class ExternalInput:
         self.reader = reader
         self.buffer: deque[Entry] = deque()
         self.frontier: Frontier | None = None
-        self.empty_since: float | None = None
+        self._quiet_since: float | None = None
         self._decode = decode
         self._next = dict(next_positions)
         self._dense = dense
         self._capacity = capacity
+        self.most_bytes = _MOST_BYTES
+        self._bytes = 0
         self._names: dict[int, str] = {}
 
     def fill(self, timeout: float = 0.0) -> int:
         """Read and decode what fits; return how many records were taken in."""
         room = self._capacity - len(self.buffer)
-        if room < self._capacity // 4:
+        if not self.buffer:
+            self._bytes = 0
+        if room < self._capacity // 4 or self._bytes > self.most_bytes:
             return 0
         records = self.reader.poll(room, timeout)
+        if records:
+            self._quiet_since = None
+            # Counted in, and forgotten when all of them are taken: that is exact enough, and costs next to nothing.
+            self._bytes += sum([len(record.value) for record in records if record.value is not None])
         taken = 0
         for record in records:
             taken += self._take(record)
@@ -145,8 +161,19 @@ class ExternalInput:
     def bound(self, now: float) -> int:
         """Return the order of the next record, or what it will not be below."""
         if self.buffer:
+            # Its silence begins now, not when the last record that waits here is taken.
+            self.quiet(now)
             return self.buffer[0].order
         return self.frontier(now) if self.frontier is not None else 0
+
+    def quiet(self, now: float) -> float:
+        """Return for how many seconds nothing has come; negative while records are known to be still unread."""
+        if not self.reader.at_end:
+            self._quiet_since = None
+            return -1.0
+        if self._quiet_since is None:
+            self._quiet_since = now
+        return now - self._quiet_since
 
     def close(self) -> None:
         """Stop reading."""
@@ -160,8 +187,10 @@ Clock = Callable[[], float]
 class IdleFrontier:
     """Waits for an empty producers' topic, up to a limit, as Kafka Streams does with ``max.task.idle.ms``.
 
-    While the reader has not reached the end, records are known to exist and are waited for; at the end the limit
-    starts to run, and when it is over the input no longer holds the others up until it has records again.
+    While the reader has not reached the end, records are known to exist and are waited for. At the end the limit
+    starts to run, once for every time that records came, however many batches are taken meanwhile; when it is over the
+    input no longer holds the others up until it has records again. With a limit of 0 an input is waited for only
+    while it is known to have records.
     """
 
     __slots__ = ("_input", "_limit")
@@ -172,10 +201,4 @@ class IdleFrontier:
 
     def __call__(self, now: float) -> int:
         """Return minus infinity while waiting, infinity when the wait is over."""
-        source = self._input
-        if not source.reader.at_end:
-            source.empty_since = None
-            return -FOREVER
-        if source.empty_since is None:
-            source.empty_since = now
-        return FOREVER if now - source.empty_since >= self._limit else -FOREVER
+        return FOREVER if self._input.quiet(now) >= self._limit else -FOREVER

@@ -7,31 +7,37 @@ from riverrun.runtime.chain import Chain
 from riverrun.runtime.deployment import Deployment
 from riverrun.runtime.frontier import Hop, UpstreamFrontier
 from riverrun.runtime.history import History
-from riverrun.runtime.inputs import Decode, Entry, ExternalInput, IdleFrontier
+from riverrun.runtime.inputs import FOREVER, Decode, Entry, ExternalInput, IdleFrontier
 from riverrun.runtime.merge import Merge
 from riverrun.runtime.ports import Reader, Record
 from riverrun.runtime.runner import StageRunner
 from riverrun.runtime.stage import Positions, SideInput, cursor, split_cursor
+from riverrun.runtime.tracing import TracedRecords
 
-_CAPACITY = 8_192
 _SETTLE_WAIT = 0.05
+_HEADERS, _EVENT_HEADERS = 2, 3
+"""How many headers records of riverrun's own topics have: position and source; events also their stream."""
 
 
 class Intake:
-    """The external inputs of a chain on one partition."""
+    """The external inputs of a chain on one partition; ``traced`` marks the records that are traced, if any are."""
 
-    def __init__(self, chain: Chain, deployment: Deployment, partition: int) -> None:
+    def __init__(
+        self, chain: Chain, deployment: Deployment, partition: int, traced: TracedRecords | None = None
+    ) -> None:
         self.chain = chain
+        self._traced = traced
         self.consumers: dict[str, list[StageRunner]] = {}
         self._deployment = deployment
         self._partition = partition
+        self._capacity = deployment.settings.memory.read_ahead
         self._frontiers: list[UpstreamFrontier] = []
         self._sides: list[tuple[SideInput, Reader]] = []
         self._offsets: dict[tuple[str, int], int] = {}
         self._left = any(runner.left for runner in chain.runners)
         for runner in chain.runners:
             for topic in runner.definition.inputs(deployment.pipeline):
-                if topic not in chain.links:
+                if topic not in chain.by_topic:
                     self.consumers.setdefault(topic, []).append(runner)
         self._inputs = [self._open(topic, runners) for topic, runners in self.consumers.items()]
         self._merge = Merge(self._inputs)
@@ -55,19 +61,35 @@ class Intake:
                 break
         log = deployment.log
         internal = deployment.topology.owns(topic)
-        return ExternalInput(
+        source = ExternalInput(
             (topic, place),
             log.reader(topic, place, offset),
-            self._decoder(topic, runners[0]),
+            self._decoder(topic, runners),
             positions,
             dense=internal and log.start_offset(topic, place) <= offset,
-            capacity=_CAPACITY,
+            capacity=self._capacity,
         )
+        source.most_bytes = deployment.settings.memory.read_buffer
+        return source
 
-    def _decoder(self, topic: str, runner: StageRunner) -> Decode:
-        decode = runner.stage.decode
+    def _decoder(self, topic: str, runners: list[StageRunner]) -> Decode:
+        decode = self._plain_decoder(topic, runners)
+        if self._traced is None:
+            return decode
+        topology = self._deployment.topology
+        own = 0
+        if topology.owns(topic):
+            own = _EVENT_HEADERS if topology.kind(topic) is Kind.EVENTS else _HEADERS
+        return self._traced.watching(decode, own_headers=own, begins=own == 0)
+
+    def _plain_decoder(self, topic: str, runners: list[StageRunner]) -> Decode:
+        decode = runners[0].stage.decode
         if decode is None or self._deployment.topology.owns(topic):
-            return self._deployment.wire.decoder(topic)
+            wanted = [runner.stage.fields_of for runner in runners]
+            known = [each for each in wanted if each is not None]
+            return self._deployment.wire.decoder(
+                topic, frozenset().union(*known) if len(known) == len(wanted) else None
+            )
 
         def from_producer(record: Record) -> tuple[int, object, int, int]:
             item = decode(record)
@@ -82,6 +104,8 @@ class Intake:
             source.frontier = IdleFrontier(source, self._deployment.settings.idle_limit_ms)
         elif topology.kind(source.topic) is Kind.EVENTS:
             source.frontier = _NextEvent(source, cursor(source.topic, source.partition, self._partition))
+        elif topology.kind(source.topic) is Kind.EXAMPLES:
+            source.frontier = _HoldsNobody()
         elif len(self._inputs) > 1:
             source.frontier = self._upstream(source)
 
@@ -156,6 +180,15 @@ class Intake:
         """Return the Kafka offset after the last record taken of each input."""
         return dict(self._offsets)
 
+    def lag(self) -> int:
+        """Return about how many records of all inputs are not folded yet."""
+        return sum(len(source.buffer) + source.reader.unread for source in self._inputs)
+
+    def caught_up(self, batch: int) -> bool:
+        """Tell whether every input has been read to its present end, and no more waits than one batch takes."""
+        waiting = sum(len(source.buffer) for source in self._inputs)
+        return waiting <= batch and all(source.reader.at_end for source in self._inputs)
+
     def exhausted(self) -> bool:
         """Tell whether every input, and what is known of those to come, has been read to its present end."""
         return all(source.reader.at_end for source in self._inputs) and all(each.settled for each in self._frontiers)
@@ -167,6 +200,17 @@ class Intake:
             frontier.close()
         for _, reader in self._sides:
             reader.close()
+
+
+class _HoldsNobody:
+    """No stage folds examples together with anything else: whoever reads another topic need not wait for them."""
+
+    __slots__ = ()
+
+    def __call__(self, now: float) -> int:
+        """Return the bound; ``now`` does not matter."""
+        del now
+        return FOREVER
 
 
 class _NextEvent:

@@ -63,7 +63,7 @@ class KeyedState:
     {'p.events/0/0': 7}
     """
 
-    __slots__ = ("_dirty", "_half", "_old", "_parts", "_store", "_young", "_young_bytes")
+    __slots__ = ("_dirty", "_half", "_old", "_parts", "_store", "_whole", "_young", "_young_bytes")
 
     def __init__(self, store: KeyValueStore, *, cache_bytes: int = _CACHE_BYTES) -> None:
         self._store = store
@@ -74,6 +74,9 @@ class KeyedState:
         self._young: dict[bytes, bytes] = {}
         self._old: dict[bytes, bytes] = {}
         self._young_bytes = 0
+        # While memory holds all that the store does, a key that is not there need not be looked for: most keys that
+        # are asked for are new.
+        self._whole = False
         self._parts: list[KeyedPart] = []
 
     def attach(self, part: KeyedPart) -> None:
@@ -90,6 +93,8 @@ class KeyedState:
             return value
         value = self._old.get(key)
         if value is None:
+            if self._whole:
+                return None
             value = self._store.get(key)
             if value is None:
                 return None
@@ -135,6 +140,7 @@ class KeyedState:
         positions = decode_positions(stored) if stored is not None else None
         if positions is None:
             self._store.clear()
+            self._whole = True
         for part in self._parts:
             part.rebuild()
         return positions
@@ -171,6 +177,7 @@ class KeyedState:
         """Forget everything, in the store too."""
         self._forget()
         self._store.clear()
+        self._whole = True
         for part in self._parts:
             part.rebuild()
 
@@ -185,6 +192,7 @@ class KeyedState:
             yield key, value
 
     def _forget(self) -> None:
+        self._whole = False
         self._dirty = {}
         self._young = {}
         self._old = {}
@@ -194,6 +202,8 @@ class KeyedState:
         self._young[key] = value
         self._young_bytes += len(key) + len(value) + _ENTRY_OVERHEAD
         if self._young_bytes > self._half:
+            # What was deleted since is not among the old: a store that is emptied as it fills stays in memory whole.
+            self._whole = self._whole and not self._old
             self._old = self._young
             self._young = {}
             self._young_bytes = 0

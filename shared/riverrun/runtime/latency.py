@@ -17,10 +17,12 @@ class Latency:
     def __init__(self) -> None:
         self._recent: deque[float] = deque(maxlen=_KEPT)
 
-    def observe(self, timestamps: Sequence[int], now_ms: float) -> None:
-        """Take in a batch's append times (milliseconds since the epoch), committed at ``now_ms``."""
+    def observe(self, timestamps: Sequence[int], now_ms: float) -> list[float]:
+        """Take in a batch's append times (milliseconds since the epoch), committed at ``now_ms``; return a sample."""
         step = max(1, len(timestamps) // _SAMPLES)
-        self._recent.extend(now_ms - stamp for stamp in timestamps[::step])
+        sample = [now_ms - stamp for stamp in timestamps[::step]]
+        self._recent.extend(sample)
+        return sample
 
     def percentiles(self) -> dict[str, float]:
         """Return ``p50`` and ``p99`` in milliseconds; empty before the first batch."""

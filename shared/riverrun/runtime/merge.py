@@ -41,7 +41,6 @@ class Merge:
             if buffer:
                 bounds[index] = buffer[0].order
             else:
-                source.empty_since = None
                 source.fill()
                 bounds[index] = source.bound(now)
         return taken

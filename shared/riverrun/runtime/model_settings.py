@@ -17,11 +17,11 @@ __all__ = ["code_hash", "code_modules", "model_keys"]
 def model_keys(data_folder: Path, environment: Mapping[str, str] | None = None) -> KeyRing:
     """Return the keys that sign and verify models.
 
-    From ``RIVERRUN_MODEL_KEY`` and ``RIVERRUN_MODEL_TRUSTED``; without the first, a key of this data folder's own.
+    From ``RIVERRUN_MODEL_KEY`` and ``RIVERRUN_MODEL_TRUSTED_KEYS``; without the first, a key of this data folder's own.
     """
     env = os.environ if environment is None else environment
     setting = env.get("RIVERRUN_MODEL_KEY", "")
-    trusted = env.get("RIVERRUN_MODEL_TRUSTED", "")
+    trusted = env.get("RIVERRUN_MODEL_TRUSTED_KEYS", "")
     if setting or trusted:
         return key_ring(setting, trusted)
     return create_key(data_folder / "keys" / "model.key")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from riverrun.errors import RiverrunError, UnavailableError
+from riverrun.errors import Dependency, RiverrunError, UnavailableError
 
 
 class FencedError(RiverrunError):
@@ -22,6 +22,20 @@ class TornError(RiverrunError):
 
 class LogUnavailableError(UnavailableError):
     """The log cannot be reached or asked for a retry: close the task, wait, recover."""
+
+    dependency = Dependency.KAFKA
+
+
+class PartialsUnavailableError(UnavailableError):
+    """The store of feature partials cannot be reached, or refuses for the time being."""
+
+    dependency = Dependency.REDIS
+
+
+class LocalStateUnavailableError(UnavailableError):
+    """The local store cannot be read or written: its disk is full, or its folder is not ours."""
+
+    dependency = Dependency.LOCAL_STATE
 
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -60,6 +74,14 @@ class Reader(Protocol):
     @property
     def end_offset(self) -> int:
         """The offset at which the end was last reached; -1 before the first time."""
+        ...
+
+    @property
+    def unread(self) -> int:
+        """About how many records are there still to be read, as far as is known without asking: for lag figures.
+
+        Control records and open transactions count. 0 at the end, and before anything is known.
+        """
         ...
 
     def poll(self, limit: int, timeout: float = 0.0) -> list[Record]:

@@ -70,8 +70,14 @@ class StageRunner:
             return self.reached()
         return {cursor(link.topic, link.partition, link.writer_number): link.next_seq for link in self.replayed}
 
-    def progress(self, partition: int, transactional_id: str, latency_ms: Mapping[str, float]) -> Progress:
-        """Make the commit record of the batch just folded."""
+    def progress(
+        self,
+        partition: int,
+        transactional_id: str,
+        latency_ms: Mapping[str, float],
+        degraded: Mapping[str, int],
+    ) -> Progress:
+        """Make the commit record of the batch just folded; ``degraded`` is what is wrong by code, and since when."""
         inputs = []
         for name, position in self.reached().items():
             topic, number, writer = split_cursor(name)
@@ -86,4 +92,5 @@ class StageRunner:
             watermark=core.watermark,
             latency_ms=dict(latency_ms),
             transactional_id=transactional_id,
+            degraded=dict(degraded),
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from riverrun.errors import SettingsError
+from riverrun.runtime.memory import Memory
 
 DEFAULT_FOLDER = ".riverrun"
 
@@ -29,13 +30,20 @@ class Settings:
     state_interval_ms
         How long state may trail its commit before it is written. Milliseconds.
     idle_limit_ms
-        How long ``ingest`` waits for an empty input topic before it goes on without it. Milliseconds.
+        How long ``ingest`` waits for an input topic that has been read to its end before it goes on without it; 0
+        to wait only for records that are known to be there. Every event's latency may grow by as much. Milliseconds.
     offsets_interval_ms
         How often the group's offsets go into the transaction, for lag tools. Milliseconds.
     drain_limit_ms
         How long a stopping process may take before it is ended, which loses nothing. Milliseconds.
+    lag_limit_ms
+        For how long a task may not have caught up with its inputs before the service says that it lags. Milliseconds.
     backoff_first_ms, backoff_most_ms
         Bounds of the exponential wait after a failure. Milliseconds.
+    model_memory_mb
+        Memory that opening a model's snapshot may take, beyond what the process has. MiB.
+    memory
+        Bounds of whatever grows.
     """
 
     data_folder: Path = Path(DEFAULT_FOLDER)
@@ -43,11 +51,14 @@ class Settings:
     batch_limit: int = 2_000
     slice_ms: int = 200
     state_interval_ms: int = 1_000
-    idle_limit_ms: int = 25
+    idle_limit_ms: int = 0
     offsets_interval_ms: int = 1_000
     drain_limit_ms: int = 4_500
+    lag_limit_ms: int = 10_000
     backoff_first_ms: int = 100
     backoff_most_ms: int = 5_000
+    model_memory_mb: int = 1_024
+    memory: Memory = Memory()
 
     @property
     def state_folder(self) -> Path:
@@ -61,12 +72,12 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """Read ``RIVERRUN_DATA``, ``RIVERRUN_MODEL_STORE`` and ``RIVERRUN_<NUMBER SETTING>``.
+        """Read ``RIVERRUN_DATA``, ``_MODEL_STORE``, ``_MEMORY`` (``256MB``) and ``RIVERRUN_<NUMBER SETTING>``.
 
         Raises
         ------
         SettingsError
-            If a number is not a positive integer.
+            If a number is not a whole one or too small, or the memory no size or too little.
 
         Examples
         --------
@@ -82,18 +93,22 @@ class Settings:
             "idle_limit_ms",
             "offsets_interval_ms",
             "drain_limit_ms",
+            "lag_limit_ms",
             "backoff_first_ms",
             "backoff_most_ms",
+            "model_memory_mb",
         ):
             variable = f"RIVERRUN_{name.upper()}"
             text = env.get(variable)
             if text is None:
                 continue
-            if not text.isdecimal() or int(text) < 1:
-                raise SettingsError(f"{variable} is {text!r}", hint="give a positive whole number")
+            least = 0 if name == "idle_limit_ms" else 1
+            if not text.isdecimal() or int(text) < least:
+                raise SettingsError(f"{variable} is {text!r}", hint=f"give a whole number of at least {least}")
             numbers[name] = int(text)
         return cls(
             data_folder=Path(env.get("RIVERRUN_DATA", DEFAULT_FOLDER)),
             model_store=env.get("RIVERRUN_MODEL_STORE", ""),
+            memory=Memory.parsed(env.get("RIVERRUN_MEMORY", "")),
             **numbers,
         )

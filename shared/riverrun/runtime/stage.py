@@ -53,6 +53,13 @@ class Stage:
     decode: Callable[[Record], Any] | None = None
     """Turns a producer's record into what ``core.step`` takes; only for a stage that reads producers' topics."""
     side: SideInput | None = None
+    fields_of: frozenset[str] | None = None
+    """The streams whose events' ``fields`` the core looks into, None for all: the other events need not be decoded in
+    full, and come without fields."""
+    models: Callable[[], Mapping[str, int]] | None = None
+    """The version of each model that is in use, for metrics; only for a stage that scores."""
+    refused: Callable[[], str] | None = None
+    """Why a published model could not be put to use, or nothing; only for a stage that loads them."""
     adopt: Callable[[Item], None] | None = None
     """Takes in, after its state was restored, an output that a torn transaction left in the log before it was counted;
     only for a stage that reads producers' topics, whose order of folding the log does not tell beforehand."""
@@ -83,6 +90,11 @@ class StageContext:
         return self.stores(self.state_folder(stage))
 
 
+def _always(pipeline: Pipeline) -> bool:
+    del pipeline
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class StageDefinition:
     """A stage as the runtime knows it, the same for every partition.
@@ -98,6 +110,14 @@ class StageDefinition:
     build: Callable[[StageContext], Stage]
     sharded: bool = False
     """Whether its input has one partition for the whole pipeline (``learn``), not one for each key range."""
+    lane: int = 0
+    """Tells stages apart that write the same topic: each is a writer of its own, so each has its own positions."""
+    wanted: Callable[[Pipeline], bool] = _always
+    """Whether a pipeline has any use for it; where it has none, it is left out of every chain."""
+
+    def writer(self, partition: int, partitions: int) -> int:
+        """Return the number under which the task of a partition writes: its own, raised by its lane."""
+        return partition + self.lane * partitions
 
 
 Positions = dict[str, int]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from riverrun.errors import UnavailableError
-from riverrun.records.items import Item
+from riverrun.records.items import Item, Progress
 from riverrun.records.topics import Kind
 from riverrun.runtime.batching import BatchSize
 from riverrun.runtime.chain import Chain
@@ -14,11 +14,13 @@ from riverrun.runtime.deployment import Deployment
 from riverrun.runtime.failpoints import Failpoint
 from riverrun.runtime.fence import fence
 from riverrun.runtime.inputs import Entry
+from riverrun.runtime.instruments import Instruments
 from riverrun.runtime.intake import Intake
 from riverrun.runtime.latency import Latency
 from riverrun.runtime.ports import Writer
 from riverrun.runtime.runner import StageRunner
 from riverrun.runtime.stage import Positions, StageDefinition, split_cursor
+from riverrun.runtime.tracing import TracedRecords
 
 _IDLE_FLUSHES = 10
 """State intervals after which state is written though nothing was folded: a store may have been wiped meanwhile."""
@@ -33,6 +35,13 @@ class Task:
 
     Any error but an unavailable state store ends the task: it is closed and opened again through recovery, which
     is the only way back there is.
+
+    Attributes
+    ----------
+    step
+        What it does now, in a word, for whoever finds that it does nothing else.
+    instruments
+        What is measured of it, and what is wrong.
     """
 
     def __init__(self, definitions: Sequence[StageDefinition], deployment: Deployment, partition: int) -> None:
@@ -40,8 +49,13 @@ class Task:
         self.trouble = ""
         self.folded = 0
         self.latency = Latency()
+        self.step = "starting"
         self._definitions = tuple(definitions)
         self._deployment = deployment
+        chain_name = "+".join(definition.name for definition in definitions)
+        self.instruments = Instruments(deployment, chain_name, partition)
+        tracing = deployment.observer.tracing
+        self._traced = None if tracing is None else TracedRecords(tracing, chain_name)
         self._chain: Chain | None = None
         self._intake: Intake | None = None
         self._writer: Writer | None = None
@@ -65,6 +79,7 @@ class Task:
 
     def open(self) -> None:
         """Fence whoever worked here before, restore, and catch up where a stage is behind the one before it."""
+        self.step = "restoring"
         while True:
             self._writer = fence(self._deployment, self._definitions, self.partition)
             chain = self._chain = Chain(self._definitions, self._deployment, self.partition)
@@ -85,13 +100,18 @@ class Task:
             suffix.drain()
         finally:
             suffix.close()
+            # Nobody else will say that what was wrong there is over.
+            self._deployment.observer.conditions.forget(suffix.instruments.where)
 
     def _start(self, chain: Chain, writer: Writer) -> None:
         deployment = self._deployment
-        for link in chain.links.values():
+        for link in chain.links:
             link.attach(writer, deployment.wire)
-        self._intake = Intake(chain, deployment, self.partition)
+        self._intake = Intake(chain, deployment, self.partition, self._traced)
         self._consumers = {}
+        # What was wrong in an earlier life may be over: a commit record must say so.
+        self.instruments.unsaid = chain.said_degraded
+        self.instruments.progress = self._progress(chain)
         self._flush_at = deployment.clocks.monotonic() + self._flush_wait
 
     def exhausted(self) -> bool:
@@ -115,34 +135,59 @@ class Task:
         if self._intake is None or self._chain is None or self._writer is None:
             raise RuntimeError("the task is not open")
         now = self._deployment.clocks.monotonic()
+        self.step = "reading"
         self._intake.poll()
         entries = self._intake.take(self._size.next(), now)
-        if entries or self._deferred:
+        if entries or self._deferred or self.instruments.unsaid:
             self._transact(self._chain, self._intake, self._writer, entries)
             self._size.took(len(entries), self._deployment.clocks.monotonic() - now)
+        if self.instruments.look_due(now):
+            self._look(self._chain, self._intake, now)
         if now >= (self._flush_at if self._unflushed else self._flush_at + _IDLE_FLUSHES * self._flush_wait):
             self._flush(self._chain)
         return bool(entries)
 
     def _transact(self, chain: Chain, intake: Intake, writer: Writer, entries: list[Entry]) -> None:
         self._in_transaction = True
+        began = self._deployment.clocks.monotonic()
+        self.step = "folding"
         writer.begin()
         deferred, self._deferred = self._deferred, []
         for runner, item in deferred:
             runner.send(item)
         self._prefetch(intake, entries)
-        self._fold(entries)
-        latency = self.latency.percentiles()
-        progress_topic = self._deployment.topology.names[Kind.PROGRESS]
-        for runner in chain.runners:
-            progress = runner.progress(self.partition, self.transactional_id, latency)
-            key, value = self._deployment.wire.encode_progress(progress)
-            writer.send(progress_topic, self.partition, key, value, ())
+        if self._traced is None:
+            self._fold(entries)
+        else:
+            self._fold_traced(entries, self._traced)
+        progress = self._send_progress(chain, writer)
+        self.step = "committing"
         self._deployment.reach(Failpoint.BEFORE_COMMIT)
+        folded = self._deployment.clocks.monotonic()
         writer.commit(self._group_offsets(intake), self._deployment.group(self._head))
+        ended = self._deployment.clocks.monotonic()
         self._deployment.reach(Failpoint.AFTER_COMMIT)
-        self._committed(chain, writer, entries)
+        latencies = self._committed(chain, writer, entries)
         self._in_transaction = False
+        self.instruments.unsaid = False
+        self.instruments.progress = progress
+        self.instruments.committed(len(entries), ended - began, ended - folded, latencies)
+        if self._traced is not None:
+            self.instruments.traced(self._traced.ended())
+
+    def _send_progress(self, chain: Chain, writer: Writer) -> tuple[Progress, ...]:
+        topic, wire = self._deployment.topology.names[Kind.PROGRESS], self._deployment.wire
+        progress = self._progress(chain)
+        for each in progress:
+            key, value = wire.encode_progress(each)
+            writer.send(topic, self.partition, key, value, ())
+        return progress
+
+    def _progress(self, chain: Chain) -> tuple[Progress, ...]:
+        latency, degraded = self.latency.percentiles(), self.instruments.degraded
+        return tuple(
+            runner.progress(self.partition, self.transactional_id, latency, degraded) for runner in chain.runners
+        )
 
     def _prefetch(self, intake: Intake, entries: list[Entry]) -> None:
         if self._deployment.topology.partitions == 1:
@@ -164,6 +209,21 @@ class Task:
                     accept(entry.item)
                     positions[name] = position
 
+    def _fold_traced(self, entries: list[Entry], traced: TracedRecords) -> None:
+        """Fold a batch in which some records are traced: what follows from one of these carries its context."""
+        wire, done = self._deployment.wire, 0
+        for index, trace in traced.start(entries).items():
+            self._fold(entries[done:index])
+            wire.trace = trace.headers
+            try:
+                self._fold(entries[index : index + 1])
+            finally:
+                wire.trace = ()
+            trace.folded()
+            done = index + 1
+        self._fold(entries[done:] if done else entries)
+        traced.committing()
+
     def _accepting(self, name: str) -> tuple[tuple[Positions, Callable[[Any], None]], ...]:
         if self._intake is None:
             return ()
@@ -177,22 +237,43 @@ class Task:
         self._offsets_at = now + self._deployment.settings.offsets_interval_ms / 1000
         return intake.offsets()
 
-    def _committed(self, chain: Chain, writer: Writer, entries: list[Entry]) -> None:
+    def _committed(self, chain: Chain, writer: Writer, entries: list[Entry]) -> list[float]:
         self.folded += len(entries)
         self._unflushed = True
+        latencies: list[float] = []
         if entries:
-            self.latency.observe([entry.timestamp for entry in entries], self._deployment.clocks.wall() * 1000)
-        for link in chain.links.values():
+            stamps = [entry.timestamp for entry in entries]
+            latencies = self.latency.observe(stamps, self._deployment.clocks.wall() * 1000)
+        for link in chain.links:
             link.durable = max(link.durable, link.next_seq)
         for runner in chain.runners:
             for _, link, _ in runner.chained:
                 offset = writer.first_offset(link.topic, link.partition)
                 if offset >= 0:
                     runner.hints[link.topic, link.partition] = offset
+        return latencies
+
+    def _look(self, chain: Chain, intake: Intake, now: float) -> None:
+        refused = [
+            why for runner in chain.runners if runner.stage.refused is not None and (why := runner.stage.refused())
+        ]
+        self.instruments.look(
+            now, intake.lag(), caught_up=intake.caught_up(self._size.next()), refused="; ".join(refused)
+        )
+
+    def models(self) -> dict[str, int]:
+        """Return the version of each model that this task scores with; empty if it does not score."""
+        chain = self._chain
+        if chain is None:
+            return {}
+        in_use = [runner.stage.models() for runner in chain.runners if runner.stage.models is not None]
+        return {name: version for each in in_use for name, version in each.items()}
 
     def _flush(self, chain: Chain) -> None:
         now = self._deployment.clocks.monotonic()
         self.trouble = ""
+        self.step = "writing state"
+        errors: list[UnavailableError] = []
         point = Failpoint.BEFORE_STATE
         for runner in chain.runners:
             reflected = runner.reflected()
@@ -204,6 +285,8 @@ class Task:
                 except UnavailableError as error:
                     # State may trail for as long as it must, each by itself; the log has everything.
                     self.trouble = str(error)
+                    errors.append(error)
+        self.instruments.stored(errors)
         if self._deferred:
             self._deployment.reach(Failpoint.BEFORE_POINTER)
         if self.trouble:
@@ -232,6 +315,8 @@ class Task:
 
     def close(self) -> None:
         """Release everything without committing; safe at any time."""
+        if self._traced is not None:
+            self._traced.ended("its transaction was not committed")
         if self._writer is not None:
             self._writer.close()
         if self._intake is not None:

@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from riverrun.records.topics import COMPACTED, KIND_OF_CLASS, SINGLE_PARTITION, Kind, topic_name
 from riverrun.runtime.ports import TopicSpec
 
-_LATER = frozenset({Kind.DRIFT, Kind.ALERTS})
-"""Topics of services that do not exist yet."""
-
 
 class Topology:
     """The topics of one pipeline.
@@ -55,5 +52,4 @@ class Topology:
         return [
             TopicSpec(name, 1 if kind in SINGLE_PARTITION else self.partitions, kind in COMPACTED)
             for kind, name in self.names.items()
-            if kind not in _LATER
         ]

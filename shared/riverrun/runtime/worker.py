@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from riverrun.errors import RiverrunError, UnavailableError
+from riverrun.runtime import collector, metrics
 from riverrun.runtime.backoff import Backoff
+from riverrun.runtime.degradations import Degradation, degradation_of
 from riverrun.runtime.deployment import Deployment
 from riverrun.runtime.ports import FencedError, Membership, TornError
 from riverrun.runtime.stage import StageDefinition
@@ -16,7 +18,7 @@ from riverrun.runtime.task import Task
 
 _LOG = logging.getLogger("riverrun.worker")
 _IDLE_FIRST = 0.001
-_IDLE_MOST = 0.02
+_IDLE_MOST = 0.004
 
 
 @dataclass(slots=True)
@@ -28,11 +30,16 @@ class Unit:
     rejoin: Backoff
     tasks: dict[int, Task] = field(default_factory=dict)
     waits: dict[int, Backoff] = field(default_factory=dict)
+    owned: frozenset[int] = frozenset()
 
     @property
     def name(self) -> str:
         """The chain's stages, for people."""
         return "+".join(definition.name for definition in self.definitions)
+
+    def place(self, partition: int) -> str:
+        """Name a partition of the chain, for people."""
+        return f"{self.name}[{partition}]"
 
 
 class Worker:
@@ -47,15 +54,33 @@ class Worker:
         What the tasks share; its heartbeat becomes the worker's.
     chains
         The stages to run, in chains.
+
+    Attributes
+    ----------
+    trouble
+        What was wrong last, in words; empty if nothing is.
+    ready
+        Set once the first partition is restored.
+    came_round
+        When the worker last came round, in monotonic seconds: if that is long ago, it waits in one call.
+    ended
+        Whether ``run`` has come to its end, good or bad.
     """
 
     def __init__(self, deployment: Deployment, chains: Sequence[Sequence[StageDefinition]]) -> None:
         self._deployment = replace(deployment, heartbeat=self.heartbeat)
-        self._chains = [tuple(chain) for chain in chains]
+        pipeline = deployment.pipeline
+        wanted = [tuple(stage for stage in chain if stage.wanted(pipeline)) for chain in chains]
+        self._chains = [chain for chain in wanted if chain]
         self._units: list[Unit] = []
         self._stopping = threading.Event()
         self.trouble = ""
         self.ready = threading.Event()
+        self.came_round = deployment.clocks.monotonic()
+        self.ended = False
+        self._opened = 0
+        # Places at which something failed, until they work again.
+        self._failing: set[str] = set()
 
     def stop(self) -> None:
         """Ask for a drain: the batch at hand is committed, state written, the groups left."""
@@ -69,14 +94,25 @@ class Worker:
         RiverrunError
             What no retry can mend (records missing from the log, contradictory topics).
         """
+        try:
+            self._start()
+            self._rounds()
+        finally:
+            self.ended = True
+
+    def _start(self) -> None:
         wait = Backoff.of(self._deployment.settings)
         while not self._stopping.is_set() and len(self._units) < len(self._chains):
+            self.came_round = self._deployment.clocks.monotonic()
             try:
                 self.join()
             except UnavailableError as error:
                 self._report("starting", error)
                 self._stopping.wait(wait.next())
-        idle = _IDLE_FIRST
+        self._works("starting")
+
+    def _rounds(self) -> None:
+        idle, settled = _IDLE_FIRST, 0
         try:
             while not self._stopping.is_set():
                 if self.round():
@@ -84,8 +120,12 @@ class Worker:
                 else:
                     self._stopping.wait(idle)
                     idle = min(idle * 1.5, _IDLE_MOST)
+                if self._opened != settled:
+                    settled = self._opened
+                    collector.set_aside()
         finally:
             self.leave()
+            collector.release()
 
     def join(self) -> None:
         """Join the groups of all chains.
@@ -107,6 +147,7 @@ class Worker:
 
     def heartbeat(self) -> None:
         """Serve group membership during a long recovery; what changes is seen in the next round."""
+        self.came_round = self._deployment.clocks.monotonic()
         for unit in self._units:
             unit.membership.poll()
 
@@ -119,6 +160,7 @@ class Worker:
             What no retry can mend.
         """
         busy = False
+        self.came_round = self._deployment.clocks.monotonic()
         for unit in self._units:
             try:
                 owned = unit.membership.poll()
@@ -126,6 +168,10 @@ class Worker:
                 self._report(unit.name, error)
                 self._rejoin(unit)
                 continue
+            self._works(unit.name)
+            if owned != unit.owned:
+                unit.owned = owned
+                self._deployment.observer.meter.counter(metrics.REBALANCES, unit.name).add()
             for partition in [number for number in unit.tasks if number not in owned]:
                 self._release(unit, partition)
             for partition in sorted(owned):
@@ -140,6 +186,7 @@ class Worker:
         unit.rejoin.until = now + unit.rejoin.next()
         for partition in list(unit.tasks):
             unit.tasks.pop(partition).close()
+            self._forget(unit.place(partition))
         unit.membership.close()
         try:
             unit.membership = self._membership(unit.definitions)
@@ -155,18 +202,49 @@ class Worker:
         try:
             if task is None:
                 task = unit.tasks[partition] = Task(unit.definitions, self._deployment, partition)
-                task.open()
-                self.ready.set()
-                _LOG.info("%s[%d] runs", unit.name, partition)
+                self._open(unit, task)
             busy = task.run_once()
         except (FencedError, TornError, UnavailableError) as error:
-            self._report(f"{unit.name}[{partition}]", error)
+            self._count(unit, error)
+            self._report(unit.place(partition), error)
             self._fail(unit, partition, now)
             return False
+        self._works(unit.place(partition))
         if busy and wait is not None:
             del unit.waits[partition]
         self.trouble = task.trouble
         return busy
+
+    def _open(self, unit: Unit, task: Task) -> None:
+        where, clock = unit.place(task.partition), self._deployment.clocks.monotonic
+        if where not in self._failing:
+            self._find(where, {Degradation.RECOVERING: "its state is being restored"})
+        began = clock()
+        task.open()
+        self._opened += 1
+        self._deployment.observer.meter.histogram(metrics.RESTORE_SECONDS, unit.name).observe(clock() - began)
+        self.ready.set()
+        _LOG.info("%s runs", where)
+
+    def _count(self, unit: Unit, error: RiverrunError) -> None:
+        meter = self._deployment.observer.meter
+        if isinstance(error, FencedError):
+            meter.counter(metrics.FENCED, unit.name).add()
+        elif isinstance(error, TornError):
+            meter.counter(metrics.TORN, unit.name).add()
+
+    def _find(self, where: str, found: dict[Degradation, str]) -> None:
+        self._failing.add(where)
+        self._deployment.observer.conditions.replace(where, "work", found, self._deployment.clocks.wall())
+
+    def _works(self, where: str) -> None:
+        if where in self._failing:
+            self._failing.discard(where)
+            self._deployment.observer.conditions.replace(where, "work", {}, self._deployment.clocks.wall())
+
+    def _forget(self, where: str) -> None:
+        self._failing.discard(where)
+        self._deployment.observer.conditions.forget(where)
 
     def _fail(self, unit: Unit, partition: int, now: float) -> None:
         task = unit.tasks.pop(partition, None)
@@ -180,14 +258,19 @@ class Worker:
         try:
             task.drain()
         except (FencedError, TornError, UnavailableError) as error:
-            self._report(f"{unit.name}[{partition}]", error)
+            self._count(unit, error)
+            self._report(unit.place(partition), error)
         finally:
             task.close()
-        _LOG.info("%s[%d] released", unit.name, partition)
+            self._forget(unit.place(partition))
+        _LOG.info("%s released", unit.place(partition))
 
     def _report(self, where: str, error: RiverrunError) -> None:
         self.trouble = f"{where}: {error}"
         _LOG.warning("%s: %s", where, error)
+        if isinstance(error, UnavailableError):
+            self._deployment.observer.meter.counter(metrics.RETRIES, error.dependency.value).add()
+        self._find(where, {Degradation.RECOVERING: str(error), degradation_of(error): str(error)})
 
     def leave(self) -> None:
         """Drain and release all tasks, then leave the groups."""
@@ -196,6 +279,15 @@ class Worker:
                 self._release(unit, partition)
             unit.membership.close()
         self._units.clear()
+
+    @property
+    def joined(self) -> bool:
+        """Whether the groups of all chains are joined."""
+        return len(self._units) == len(self._chains)
+
+    def partitions(self) -> dict[str, tuple[int, ...]]:
+        """Return the partitions at work, by the name of the chain."""
+        return {unit.name: tuple(sorted(unit.tasks)) for unit in list(self._units)}
 
     def tasks(self) -> list[Task]:
         """Return the tasks at work, for progress displays."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from riverrun.errors import UnavailableError
+from riverrun.runtime.ports import LocalStateUnavailableError
 
 __all__ = ["MemoryKeyValueStore"]
 
@@ -72,4 +73,4 @@ class MemoryKeyValueStore:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise UnavailableError("the key-value store is closed")
+            raise LocalStateUnavailableError("the key-value store is closed")

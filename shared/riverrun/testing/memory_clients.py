@@ -47,6 +47,11 @@ class MemoryReader:
         """The offset at which the end was last reached; -1 before the first time."""
         return self._end_offset
 
+    @property
+    def unread(self) -> int:
+        """How many records are there still to be read, those of open transactions included."""
+        return 0 if self._at_end else self._partition.high_watermark - self._offset
+
     def poll(self, limit: int, timeout: float = 0.0) -> list[Record]:
         """Return up to ``limit`` records; never waits.
 

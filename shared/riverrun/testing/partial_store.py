@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from riverrun.errors import UnavailableError
-from riverrun.runtime.ports import PartialEntry
+from riverrun.runtime.ports import PartialEntry, PartialsUnavailableError
 
 __all__ = ["MemoryPartialStore", "Shelf"]
 
@@ -34,7 +33,7 @@ class MemoryPartialStore:
     reads : int
         How many times ``read`` was called: each would be a round trip.
     available : bool
-        While False, every call raises ``UnavailableError``.
+        While False, every call raises ``PartialsUnavailableError``.
     fail_after : int or None
         After so many more writing calls, become unavailable: a crash in the midst of a flush.
 
@@ -68,7 +67,7 @@ class MemoryPartialStore:
                 self.available = False
             self.fail_after -= 1
         if not self.available:
-            raise UnavailableError("the partial store in memory was told to be unavailable")
+            raise PartialsUnavailableError("the partial store in memory was told to be unavailable")
 
     def put(self, partition: int, group: str, entries: Sequence[PartialEntry]) -> int:
         """Write the entries that are newer than what is stored; return how many were."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from river import linear_model
 
-from riverrun.pipeline import Label, Model, Pipeline, Stream, count, mean
+from riverrun.pipeline import Drift, Label, Model, Pipeline, Stream, count, mean
 
 __all__ = ["BUSY_MS", "PANES", "WAIT_MS", "WORTH_MS", "make_pipeline"]
 
@@ -39,7 +39,12 @@ def _logistic_regression() -> linear_model.LogisticRegression:
 
 
 def make_pipeline(
-    name: str, *, otherwise: bool | None = False, snapshot_every: int = 10, challengers: Sequence[Model] = ()
+    name: str,
+    *,
+    otherwise: bool | None = False,
+    snapshot_every: int = 10,
+    challengers: Sequence[Model] = (),
+    drift: Drift | None = None,
 ) -> Pipeline:
     """Return the pipeline.
 
@@ -53,6 +58,8 @@ def make_pipeline(
         Examples between two published versions of the model.
     challengers
         Models beside the champion, which is called ``line``.
+    drift
+        What is watched for drift.
     """
     asked = _stream(f"{name}-raw.asked", "size")
     answered = _stream(f"{name}-raw.answered", "worth")
@@ -68,6 +75,7 @@ def make_pipeline(
         label=Label(answered.worth > 2, join="who", wait=f"{WAIT_MS // 1000}s", otherwise=otherwise),
         champion=Model("line", _logistic_regression),
         challengers=challengers,
+        drift=drift,
         dedupe="4h",
         snapshot_every=snapshot_every,
     )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from riverrun.errors import UnavailableError
-from riverrun.runtime.ports import PartialEntry
+from riverrun.runtime.ports import PartialEntry, PartialsUnavailableError
 from riverrun.testing.partial_store import MemoryPartialStore, Shelf
 
 __all__ = ["Outage", "WatchedStore"]
@@ -94,4 +93,4 @@ class WatchedStore(MemoryPartialStore):
 
     def _reach(self) -> None:
         if not self.outage.available:
-            raise UnavailableError("the partial store is away")
+            raise PartialsUnavailableError("the partial store is away")

@@ -1,0 +1,142 @@
+"""``pause``: for how long the stream stands still, at most, while a forest of 10 MB is learned and snapshots are taken.
+
+The learn stage as its wiring builds it, on examples in memory. A turn is one example, and after every second the
+state's flush: what the stage does between two looks at its inputs. The longest turn less the median turn is what a
+snapshot, and writing it to the model store, adds: beside the stream, as riverrun takes it, and at once, for
+comparison. River's usual forest takes some 200,000 examples to be of that size; this one tries all features in every
+leaf and splits soon.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, cast
+
+from river import forest
+
+from benchmarks.figures import Figure
+from benchmarks.lab import Lab
+from benchmarks.rounds import isolated, median_and_spread
+from benchmarks.synthetic import labelled_vectors, numbers_pipeline
+from riverrun.models.beside import Take, taken_now
+from riverrun.pipeline import Pipeline
+from riverrun.records.items import LABELLED, Example, ModelScore, Source, Vector
+from riverrun.runtime.settings import Settings
+from riverrun.runtime.stage import StageContext
+from riverrun.testing.key_value import MemoryKeyValueStore
+from riverrun.testing.partial_store import MemoryPartialStore
+from riverrun.testing.small_world import make_codecs
+from services.catalogue import STAGES
+from services.learn.core import LearnCore
+from services.learn.state import LearnState
+
+_FEATURES: Final = 40
+_BYTES: Final = 10_000_000
+_GROWN_BY: Final = 100
+_TURNS: Final = 100
+_FLUSH_S: Final = 1.0
+_NOWHERE: Final = Source("", 0, 0)
+
+
+def grown_forest() -> forest.ARFClassifier:
+    """Return a forest of ten trees that grows fast."""
+    return forest.ARFClassifier(
+        n_models=10,
+        seed=7,
+        max_features=_FEATURES,
+        grace_period=20,
+        delta=0.2,
+        tau=0.2,
+        drift_detector=None,
+        warning_detector=None,
+    )
+
+
+def measure(lab: Lab, least: int = _BYTES) -> Figure:
+    """Measure, with a forest whose snapshot has so many bytes at least."""
+    rounds = 1 if lab.size.name == "quick" else 3
+    results = [isolated(pauses, lab.folder, least) for _ in range(rounds)]
+    values = [beside for beside, _, _ in results]
+    value, spread = median_and_spread(values)
+    _, at_once, size = results[-1]
+    details = {"snapshot_mb": round(size / 1e6, 1), "taken_at_once_ms": round(at_once)}
+    short_of = "" if least >= _BYTES else f"a snapshot of {size / 1e6:.1f} MB, not of 10"
+    return Figure("pause", value, spread, tuple(values), details=details, short_of=short_of)
+
+
+def pauses(folder: Path, least: int) -> tuple[float, float, int]:
+    """Return the longest pause of the stream in milliseconds, beside and at once, and the snapshot's bytes."""
+    pipeline = replace(numbers_pipeline("pause", _FEATURES, grown_forest), snapshot_every=1_000_000)
+    core, state, examples = _stage(pipeline, folder)
+    size = 0
+    while size < least:
+        for _ in range(_GROWN_BY):
+            core.step(next(examples))
+        # The first look costs as much as the pause; the stream has not begun.
+        ((payload, _),) = taken_now([core.models.learners[0].estimator]).result()
+        size = len(payload)
+    core.settings = replace(core.settings, snapshot_every=_TURNS)
+    state.flush(core.positions())
+    beside = _longest(core, state, examples, core.take)
+    at_once = _longest(core, state, examples, taken_now)
+    state.close()
+    return beside, at_once, size
+
+
+def _longest(core: LearnCore, state: LearnState, examples: Iterator[Example], take: Take) -> float:
+    """Learn until a snapshot was asked for and stored; return the longest turn less the median, in milliseconds."""
+    core.take = take
+    turns: list[float] = []
+    flushed = time.monotonic()
+    stored = False
+    for number in range(100 * _TURNS):
+        began = time.perf_counter()
+        core.step(next(examples))
+        if time.monotonic() - flushed > _FLUSH_S:
+            waited = bool(core.captures)
+            state.flush(core.positions())
+            stored = stored or (waited and not core.captures)
+            flushed = time.monotonic()
+        turns.append(time.perf_counter() - began)
+        if stored and number >= _TURNS:
+            break
+    return (max(turns) - statistics.median(turns)) * 1e3
+
+
+def _stage(pipeline: Pipeline, folder: Path) -> tuple[LearnCore, LearnState, Iterator[Example]]:
+    ids, codecs = make_codecs(pipeline)
+    context = StageContext(
+        pipeline=pipeline,
+        partition=0,
+        partitions=1,
+        codecs=codecs,
+        ids=ids,
+        settings=Settings(data_folder=folder / "pause"),
+        partials=MemoryPartialStore,
+        stores=lambda _: MemoryKeyValueStore(),
+        chained=frozenset(),
+    )
+    stage = STAGES["learn"].build(context)
+    (state,) = stage.states
+
+    def examples() -> Iterator[Example]:
+        for number, (values, label) in enumerate(labelled_vectors(1 << 30, _FEATURES)):
+            vector = Vector(f"e{number}", f"w{number}", number * 1_000, number, values, (), _NOWHERE)
+            yield Example(
+                id=f"e{number}",
+                key=f"w{number}",
+                time=number * 1_000,
+                outcome=LABELLED,
+                label=float(label),
+                label_time=number * 1_000 + 500,
+                scores=(ModelScore("champion", number, 0.5),),
+                vector=codecs.encode(vector),
+                source=Source("pause.predictions", 0, number),
+                seq=number,
+            )
+
+    return cast("LearnCore", stage.core), cast("LearnState", state), examples()

@@ -1,0 +1,1 @@
+"""Tests of the attack itself, and a short form of it."""

@@ -1,0 +1,59 @@
+"""The report tells how often each kind struck, what is put down to it, and how long it took to go on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from chaos.act import Outcome
+from chaos.findings import Finding, Sort, Strike, blame
+from chaos.overload import Overload
+from chaos.report import Report
+
+_STRIKES = [
+    Strike("kill.score", 1_000, 1_010, 2.0, 2.01),
+    Strike("redis.killed", 5_000, 8_000, 0.5, 3.5),
+    Strike("kill.learn", 6_000, 6_010, 4.0, 4.01),
+]
+
+
+def _kinds(at: int | None, event: str = "") -> set[str]:
+    return blame(Finding(Sort.LOST, "", at, event), _STRIKES, {"late": ("load.out-of-order",)})
+
+
+def test_what_is_wrong_is_put_down_to_what_struck_last() -> None:
+    """To all that lasted then, and to what the load did wrong with that event; without a moment, to everything."""
+    assert _kinds(500) == set()
+    assert _kinds(2_000) == {"kill.score"}
+    assert _kinds(5_500) == {"redis.killed"}
+    assert _kinds(7_000) == {"redis.killed", "kill.learn"}
+    assert _kinds(9_000) == {"kill.learn"}
+    assert _kinds(2_000, "late") == {"kill.score", "load.out-of-order"}
+    assert _kinds(None) == {"kill.score", "redis.killed", "kill.learn"}
+
+
+def test_the_file_tells_everything(tmp_path: Path) -> None:
+    """Counts and percentiles by kind, what the load did, the planted bugs, and what is wrong in words."""
+    report = Report(tmp_path / "chaos.json", 7, "short")
+    outcome = Outcome("apart", 7_001, strikes=list(_STRIKES), made={"load.duplicate": 12}, published=100)
+    outcome.findings = [Finding(Sort.DOUBLED, "a thing came twice", 2_000), Finding(Sort.WRONG, "undisturbed", 10)]
+    report.add(outcome)
+    under = Outcome("overload", 7, findings=[Finding(Sort.REORDERED, "two things", 2_000)])
+    report.add(under, Overload(100.0, 200.0, 1_500, 1_400, said=True, caught_up_s=15.0))
+    report.planted = {"a_bug": True, "another": False}
+    report.write()
+    document = json.loads((tmp_path / "chaos.json").read_text(encoding="utf-8"))
+    assert document["seed"] == 7
+    assert document["total"] == {"injected": 3, "lost": 0, "doubled": 1, "reordered": 1, "wrong": 1}
+    faults = document["faults"]
+    killed = faults["kill.score"]
+    assert killed["recovery_s"] == {"p50": 2.0, "p95": 2.0}
+    assert [killed[name] for name in ("injected", "lost", "doubled", "reordered", "wrong")] == [1, 0, 1, 0, 0]
+    assert faults["load.duplicate"]["injected"] == 12
+    assert faults["overload"]["reordered"] == 1
+    assert faults["none"]["wrong"] == 1
+    assert document["recovery_s"] == {"p50": 2.0, "p95": 4.0}
+    assert document["planted_bugs"] == {"a_bug": True, "another": False}
+    assert document["overload"]["most_lag"] == 1_500
+    assert len(document["wrong"]) == report.wrong == 3
+    assert report.struck() == {"kill.score", "redis.killed", "kill.learn"}
