@@ -26,6 +26,7 @@ from benchmarks.measures import (
     instructions,
     latency,
     learn,
+    pause,
     restart,
     scale_2,
     score_hop,
@@ -75,6 +76,7 @@ def _steady(lab: Lab) -> Iterable[Figure]:
 GROUPS = (
     Group(("learn",), lambda lab: [learn.measure(lab)]),
     Group(("aggregates",), lambda lab: [aggregates.measure(lab)]),
+    Group(("pause",), lambda lab: [pause.measure(lab)]),
     Group(("instructions",), lambda lab: [instructions.measure(lab)]),
     Group(("chained", "score_hop"), _flights),
     Group(("latency", "freshness"), _steady),
@@ -83,7 +85,7 @@ GROUPS = (
     Group(("scale_2",), lambda lab: [scale_2.measure(lab)]),
     Group(("best_peer",), lambda lab: [best_peer.measure(lab)]),
 )
-_NO_SERVERS = frozenset({"learn", "aggregates", "instructions"})
+_NO_SERVERS = frozenset({"learn", "aggregates", "pause", "instructions"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

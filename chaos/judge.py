@@ -1,7 +1,7 @@
 """The judge: holds everything that a run left against what was published, record by record.
 
-It runs nothing of the loop, the stages or their folds, and keeps to the simplest means: sets, counts, and plain folds. It
-does not stop at the first thing that is wrong: it tells all of them, and of which sort each is.
+It runs nothing of the loop, the stages or their folds, and keeps to the simplest means: sets, counts, and plain folds.
+It does not stop at the first thing that is wrong: it tells all of them, and of which sort each is.
 """
 
 from __future__ import annotations

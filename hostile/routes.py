@@ -29,6 +29,7 @@ _ANSWER_S: Final = 20.0
 _INCOMPLETE_S: Final = 0.5
 _PAUSE_S: Final = 0.25
 _CHUNK: Final = 65_536
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSED: Final = "closed: no whole request came"
 _LOOK_EVERY: Final = 200
 _SERVER_ERROR: Final = 500
@@ -229,15 +230,21 @@ def _answer(port: int, request: bytes) -> str:
             while not _is_live(received) and (part := line.recv(_CHUNK)):
                 received += part
     except TimeoutError:
-        return received.decode("latin-1")
+        return _final(received).decode("latin-1")
     except OSError:
         # It was reset, with what was not read of the request: what came before that counts.
-        return received.decode("latin-1") or _CLOSED
-    return received.decode("latin-1") or _CLOSED
+        return _final(received).decode("latin-1") or _CLOSED
+    return _final(received).decode("latin-1") or _CLOSED
+
+
+def _final(received: bytes) -> bytes:
+    """Return the answer without the leave to go on that may come before it."""
+    return received.removeprefix(_CONTINUE)
 
 
 def _is_live(received: bytes) -> bool:
-    return b"text/event-stream" in received.partition(b"\r\n\r\n")[0]
+    """Tell whether this is an answer without an end."""
+    return b"text/event-stream" in _final(received).partition(b"\r\n\r\n")[0]
 
 
 def _status(answer: str) -> int:

@@ -35,7 +35,7 @@ class Length:
     window: int
 
 
-LENGTHS: Final = {"quick": Length(120_000, 15_000), "full": Length(10_000_000, 100_000)}
+LENGTHS: Final = {"quick": Length(90_000, 15_000), "full": Length(10_000_000, 100_000)}
 
 
 def pipeline(name: str) -> Pipeline:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, cast
 
@@ -42,6 +42,14 @@ _FLUSH_S: Final = 1.0
 _NOWHERE: Final = Source("", 0, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A pause in milliseconds: on the wall, and of this thread's processor time, which does not wait for others."""
+
+    wall_ms: float
+    cpu_ms: float
+
+
 def grown_forest() -> forest.ARFClassifier:
     """Return a forest of ten trees that grows fast."""
     return forest.ARFClassifier(
@@ -60,16 +68,21 @@ def measure(lab: Lab, least: int = _BYTES) -> Figure:
     """Measure, with a forest whose snapshot has so many bytes at least."""
     rounds = 1 if lab.size.name == "quick" else 3
     results = [isolated(pauses, lab.folder, least) for _ in range(rounds)]
-    values = [beside for beside, _, _ in results]
+    values = [beside.wall_ms for beside, _, _ in results]
     value, spread = median_and_spread(values)
-    _, at_once, size = results[-1]
-    details = {"snapshot_mb": round(size / 1e6, 1), "taken_at_once_ms": round(at_once)}
+    beside, at_once, size = results[-1]
+    details = {
+        "snapshot_mb": round(size / 1e6, 1),
+        "processor_ms": round(beside.cpu_ms),
+        "taken_at_once_ms": round(at_once.wall_ms),
+        "taken_at_once_processor_ms": round(at_once.cpu_ms),
+    }
     short_of = "" if least >= _BYTES else f"a snapshot of {size / 1e6:.1f} MB, not of 10"
     return Figure("pause", value, spread, tuple(values), details=details, short_of=short_of)
 
 
-def pauses(folder: Path, least: int) -> tuple[float, float, int]:
-    """Return the longest pause of the stream in milliseconds, beside and at once, and the snapshot's bytes."""
+def pauses(folder: Path, least: int) -> tuple[Pause, Pause, int]:
+    """Return the longest pause of the stream, beside and at once, and the snapshot's bytes."""
     pipeline = replace(numbers_pipeline("pause", _FEATURES, grown_forest), snapshot_every=1_000_000)
     core, state, examples = _stage(pipeline, folder)
     size = 0
@@ -87,14 +100,15 @@ def pauses(folder: Path, least: int) -> tuple[float, float, int]:
     return beside, at_once, size
 
 
-def _longest(core: LearnCore, state: LearnState, examples: Iterator[Example], take: Take) -> float:
-    """Learn until a snapshot was asked for and stored; return the longest turn less the median, in milliseconds."""
+def _longest(core: LearnCore, state: LearnState, examples: Iterator[Example], take: Take) -> Pause:
+    """Learn until a snapshot was asked for and stored; return the longest turn less the median."""
     core.take = take
     turns: list[float] = []
+    worked: list[float] = []
     flushed = time.monotonic()
     stored = False
     for number in range(100 * _TURNS):
-        began = time.perf_counter()
+        began, at_work = time.perf_counter(), time.thread_time()
         core.step(next(examples))
         if time.monotonic() - flushed > _FLUSH_S:
             waited = bool(core.captures)
@@ -102,9 +116,11 @@ def _longest(core: LearnCore, state: LearnState, examples: Iterator[Example], ta
             stored = stored or (waited and not core.captures)
             flushed = time.monotonic()
         turns.append(time.perf_counter() - began)
+        worked.append(time.thread_time() - at_work)
         if stored and number >= _TURNS:
             break
-    return (max(turns) - statistics.median(turns)) * 1e3
+    wall, cpu = (max(each) - statistics.median(each) for each in (turns, worked))
+    return Pause(wall * 1e3, cpu * 1e3)
 
 
 def _stage(pipeline: Pipeline, folder: Path) -> tuple[LearnCore, LearnState, Iterator[Example]]:

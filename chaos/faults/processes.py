@@ -14,6 +14,8 @@ from riverrun.runtime.failpoints import Failpoint
 
 __all__ = ["CHAINED", "MEMBERS", "SERVICES"]
 
+_SESSION_S: Final = 3.0
+"""A little longer than a member's session."""
 _KILLED: Final = -9
 _TERMINATED: Final = -15
 _MOST_PASSES: Final = {
@@ -129,11 +131,15 @@ def _zombie(scene: Scene) -> Iterator[float]:
     """Freeze a member past its session, let others take over, and let it go on as if nothing had been."""
     names = sorted(scene.services)
     frozen = scene.services[scene.rng.choice(names)]
+    scene.until(f"{frozen.name} at work", partial(_works, frozen))
+    # Long enough to share the partitions out, if others have just come or gone.
+    yield 2.0
     frozen.freeze()
     began = now_ms()
     watch = scene.world.watch
     heads = [place for place in watch.latest if place[0] == STAGES[0]]
     # What it had in hand may have been committed by the broker after it froze: two commits of its successor are sure.
+    yield _SESSION_S
     scene.until("a successor on every partition", lambda: all(watch.committed[place] > began + 500 for place in heads))
     yield scene.rng.uniform(0.0, 2.0)
     frozen.thaw()

@@ -10,7 +10,7 @@ from riverrun import Drift, Label, Model, Pipeline, Stream, count, last, maximum
 from riverrun.models.binned_crosses import BinnedCrosses
 from riverrun.models.constant_imputer import ConstantImputer
 from riverrun.pipeline import Expression, FieldRef
-from riverrun.pipeline.alerts import ChampionRule, DeadLetterRule, LagRule, QualityRule
+from riverrun.pipeline.alerts import ChampionRule, CounterRule, DeadLetterRule, LagRule, QualityRule
 
 HERE = Path(__file__).parent
 MINUTE_MS = 60_000
@@ -209,6 +209,7 @@ pipeline = Pipeline(
         QualityRule(name="likelihood", metric="LogLoss", above=0.53, cooldown="3d"),
         DeadLetterRule(name="dead-letters", share=0.05, over="1d"),
         LagRule(name="learning-lag", stage="learn", records=100_000),
+        CounterRule(name="forged-models", stage="score", counter="models_refused", severity="critical"),
         ChampionRule(name="champion"),
     ],
 )

@@ -17,11 +17,11 @@ from riverrun.launch.survey import Survey
 from riverrun.records.items import Alert
 
 _DEAD = "dead:"
-_MOST_ALERTS = 20
+_MOST_ALERTS = 30
 
 
 def _day(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%d %b %Y %H:%M")
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%d %b %H:%M")
 
 
 def _alert(alert: Alert) -> dict[str, object]:
@@ -166,14 +166,21 @@ class Report:
         )
 
     def _alerts_table(self) -> Table:
+        """Return a row an incident: since when, until when, and what was told first."""
         table = Table(title="alerts of the year", title_justify="left", header_style="bold")
-        for name in ("when", "severity", "what"):
+        for name in ("since", "until", "severity", "what"):
             table.add_column(name)
-        shown = [alert for alert in self.told.alerts if alert.status == "raised"]
-        for alert in shown[:_MOST_ALERTS]:
-            table.add_row(_day(alert.time), alert.severity, alert.title)
-        if len(shown) > _MOST_ALERTS:
-            table.add_row("", "", f"and {len(shown) - _MOST_ALERTS} more")
+        first: dict[str, Alert] = {}
+        over: dict[str, Alert] = {}
+        for alert in self.told.alerts:
+            first.setdefault(alert.incident, alert)
+            if alert.status == "resolved":
+                over[alert.incident] = alert
+        for incident, alert in list(first.items())[:_MOST_ALERTS]:
+            until = _day(over[incident].time) if incident in over else ""
+            table.add_row(_day(alert.time), until, alert.severity, alert.title)
+        if len(first) > _MOST_ALERTS:
+            table.add_row("", "", "", f"and {len(first) - _MOST_ALERTS} more")
         return table
 
     def _quality_table(self) -> Table:

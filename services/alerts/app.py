@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 import faust
 
+from riverrun.errors import RiverrunError
 from riverrun.records.topics import Kind
 from riverrun.runtime.deployment import Deployment
 from riverrun.runtime.ports import FencedError, Log, Record, TopicSpec
@@ -76,6 +78,7 @@ class AlertsApp:
         )
         self._fold = Fold(deployment.pipeline, log, self._signals, deployment.wire.codecs.decode, alerts)
         self._generation = -1
+        self._failure: RiverrunError | None = None
         self._saved_at = 0.0
         # The writer is for one thread, and Faust's loop must not wait for a broker.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="riverrun-alerts")
@@ -150,20 +153,34 @@ class AlertsApp:
         pace = IntakePace(self._stop.wait, time.monotonic)
         try:
             intake_of(self._deployment, self._log, pace).run()
-        except FencedError as error:
-            _LOG.warning("another process reads for the alerts now: %s", error)
+        except RiverrunError as error:
+            self._failure = error
+        finally:
+            if not self._stop.is_set():
+                # Without it nothing would come in, and nobody would know: whoever keeps us starts us anew.
+                os.kill(os.getpid(), signal.SIGTERM)
 
     def run(self) -> None:
-        """Run until a signal; does not return, but ends the process as Faust does."""
+        """Run until a signal.
+
+        Raises
+        ------
+        RiverrunError
+            If another process has taken over, or Kafka refuses something for good.
+        """
         self._log.ensure_topics(self.topics())
         worker = faust.Worker(self.app, redirect_stdouts=False, override_logging=False)
-        for name in ("faust", "mode", "aiokafka"):
+        for name in ("faust", "mode"):
             logging.getLogger(name).setLevel(logging.WARNING)
+        # While a broker is away it writes a hundred lines a second; our own clients say the same, with restraint.
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         try:
             worker.execute_from_commandline()
         finally:
             self._stop.set()
             self._outbox.stop()
+            if self._failure is not None:
+                raise self._failure
 
 
 def _record(message: Any) -> Record:

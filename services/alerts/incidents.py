@@ -249,7 +249,7 @@ def alert_id(source: Source, key: str, status: str, level: int) -> str:
     Examples
     --------
     >>> alert_id(Source("shop.evaluations", 0, 7), "quality|logistic|", "raised", 0)
-    '29bd9cc4a6b4d2d4a9f9bbed1f0bb2a1'
+    'f572dc9aa74fbea8616bf6e511378c74'
     """
     text = f"{source.topic}/{source.partition}/{source.position}|{key}|{status}|{level}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]

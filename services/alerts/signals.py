@@ -18,7 +18,7 @@ from riverrun.records.headers import Stamp
 from riverrun.records.items import AlertCommand, Drift, Evaluation, Item, ModelAlias, Progress, Source
 from riverrun.runtime.ports import Record
 
-__all__ = ["ORIGIN", "Fact", "Mark", "Signal", "origin_header", "read_mark", "read_signal"]
+__all__ = ["ORIGIN", "Fact", "Header", "Mark", "Signal", "origin_header", "read_mark", "read_signal"]
 
 ORIGIN = "riverrun-origin"
 """Header: ``topic/partition/offset`` of the record that was copied; a mark has none."""

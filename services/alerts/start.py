@@ -34,6 +34,8 @@ def run_alerts(deployment: Deployment, addresses: Addresses) -> int:
         If the servers or the settings do not allow it.
     """
     properties = dict(addresses.kafka)
+    # Faust makes its own folder, but none above it.
+    deployment.settings.data_folder.mkdir(parents=True, exist_ok=True)
     log = KafkaLog(properties, _TUNING)
     topic = deployment.topology.names[Kind.ALERTS]
     ports = OutboxPorts(

@@ -44,10 +44,11 @@ class Defaults:
 
 
 class Limits(NamedTuple):
-    """Most events at once, and the longest text in one."""
+    """Most events at once, the longest text in one, in characters, and the longest message, in bytes."""
 
     max_items: int
     max_text: int
+    max_message: int
 
 
 class Admitted(NamedTuple):
@@ -85,6 +86,7 @@ class Admission:
         self._decoder = decoder
         self._max_items = limits.max_items
         self.max_text = limits.max_text
+        self._max_message = limits.max_message
         self._defaults = Defaults() if defaults is None else defaults
         self._publishes_json = stream.format == "json"
 
@@ -129,4 +131,7 @@ class Admission:
             if rule.holds(event.fields) is False:
                 raise RefusedError(Reason.RULE, f"the event breaks the rule {rule.text}")
         value = orjson.dumps(given) if self._publishes_json else event.payload
+        if len(value) > self._max_message:
+            detail = f"the event has {len(value)} bytes, {self._max_message} are allowed"
+            raise RefusedError(Reason.TOO_LARGE, detail)
         return Admitted(event, Outgoing(self.stream.schema.topic, event.key.encode(), value))

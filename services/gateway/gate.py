@@ -139,14 +139,13 @@ class Gate:
                 self._keys.refresh()
             except KeyFileError as error:
                 _LOG.error("the keys known so far stay: %s", error)
-        client = scope.get("client")
-        address = client[0] if client else ""
-        if self._guesses.is_empty(address, now):
-            # Not even a right key is looked at: else an address could guess on.
-            raise _too_many(60.0 / self._settings.guesses, "too many requests without a valid key came from here")
         key = self._keys.identify(_key_text(headers), time.time_ns() // 1_000_000)
         if key is None:
-            self._guesses.wait(address, now)
+            # A right key is never kept out for the wrong ones that came from its address: that may be a proxy's.
+            client = scope.get("client")
+            wait = self._guesses.wait(client[0] if client else "", now)
+            if wait:
+                raise _too_many(wait, "too many requests without a valid key came from here")
             raise Problem(
                 ProblemKind.NO_KEY,
                 "send `Authorization: Bearer KEY`; `riverrun keys make` makes one",
@@ -169,7 +168,7 @@ class _Counted:
         message = await self._receive()
         if message["type"] == "http.request":
             self._left -= len(message.get("body", b""))
-            if self._left < -5:
+            if self._left < 0:
                 raise _too_large(self._limit)
         return message
 

@@ -12,6 +12,7 @@ from riverrun.records.definition import PipelineSchemas
 from riverrun.records.items import DeadLetter, Evaluation
 from services.gateway.admission import Admission
 from services.gateway.answering import Answering, Publisher
+from services.gateway.asking import Asking
 from services.gateway.gate import Tally
 from services.gateway.problems import Problem, ProblemKind
 from services.gateway.registry import Registry
@@ -80,6 +81,7 @@ class Parts:
     alerts: AlertsView
     registry: Registry
     archive: Archive
+    asking: Asking
     readiness: Readiness
     settings: GatewaySettings
     tally: Tally

@@ -52,11 +52,6 @@ class Rates:
         self._set(caller, tokens - 1.0, now)
         return 0.0
 
-    def is_empty(self, caller: str, now: float) -> bool:
-        """Tell whether a caller has no token left, without taking one."""
-        tokens, since = self._callers.get(caller, (self._burst, now))
-        return tokens + (now - since) * self._rate < 1.0
-
     def _set(self, caller: str, tokens: float, now: float) -> None:
         self._callers[caller] = (tokens, now)
         self._callers.move_to_end(caller)

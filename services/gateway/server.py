@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import uvicorn
@@ -11,7 +15,7 @@ from services.gateway.gate import Gate
 from services.gateway.problems import PROBLEM_TYPE, Problem, ProblemKind, problem_body
 from services.gateway.settings import GatewaySettings
 
-__all__ = ["BoundedHttp", "configure"]
+__all__ = ["BoundedHttp", "GatewayServer", "configure"]
 
 _MOST_HEAD: Final = 32_768
 _KEEP_ALIVE_S: Final = 30
@@ -59,6 +63,22 @@ class BoundedHttp(HttpToolsProtocol):
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
+
+
+class GatewayServer(uvicorn.Server):
+    """A server that ends well on a signal: uvicorn's own would raise it again, and nothing after it would be done."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Let SIGTERM and SIGINT stop the server while it serves."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
 
 
 def configure(gate: Gate, settings: GatewaySettings) -> uvicorn.Config:

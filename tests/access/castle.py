@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 from typing import Any, Final
+from unittest.mock import patch
 
 import redis
 from confluent_kafka.admin import AdminClient
@@ -42,6 +46,21 @@ ADMIN: Final = "admin"
 PASSWORD: Final = "open, Sesame/%"
 SHIPPED, DELIVERED = "castle.shipped-in", "castle.delivered-in"
 
+WATCHED: Final = """\
+    snapshot_every=20,
+    drift=Drift(),
+    alerts=[
+        DeadLetterRule(name="dead", share=0.001, over="24h", least=1),
+        CounterRule(name="models", stage="score", counter="models_refused", severity="critical"),
+        Route(name="hook", url="https://hooks.example.org/x", secret="OPS"),
+    ],
+"""
+"""What is added to the template, so that every service has something to do."""
+_IMPORTS: Final = """\
+from riverrun.pipeline import Drift
+from riverrun.pipeline.alerts import CounterRule, DeadLetterRule, Route
+from riverrun import"""
+
 _AUTHORIZER: Final = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found": "false",
@@ -50,6 +69,7 @@ _AUTHORIZER: Final = {
 }
 _PATIENCE_S: Final = 60.0
 _PAUSE_S: Final = 0.005
+_LOOK_S: Final = 0.1
 
 
 class Castle:
@@ -71,7 +91,8 @@ class Castle:
         self.file, *_ = write_new(NAME, folder)
         text = self.file.read_text(encoding="utf-8")
         text = text.replace('"parcels.shipped"', f'"{SHIPPED}"').replace('"parcels.delivered"', f'"{DELIVERED}"')
-        self.file.write_text(text, encoding="utf-8")
+        text = text.replace("from riverrun import", _IMPORTS, 1)
+        self.file.write_text(text.replace("    snapshot_every=20,\n", WATCHED), encoding="utf-8")
         self.pipeline = load(self.file)
         self.accounts = {account.service: account for account in accounts_of(self.pipeline, STAGES)}
         self.access = folder / "access"
@@ -124,9 +145,14 @@ class Castle:
     def work(self, service: str) -> int:
         """Let a service fold all that is there, with its own account's rights; return how many records it folded."""
         environment = self.environment(service)
+        with patch.dict(os.environ, environment):
+            return self._work(service, environment)
+
+    def _work(self, service: str, environment: Mapping[str, str]) -> int:
         settings = Settings.from_environment(environment)
         deployment = connect(self.pipeline, self.addresses(environment), settings)
         stages = [stage for name, stage in STAGES.items() if name.partition("-")[0] == service]
+        assert stages, f"there is no service {service}"
         worker = Worker(deployment, [[stage] for stage in stages])
         try:
             worker.join()
@@ -138,6 +164,28 @@ class Castle:
         finally:
             worker.leave()
             deployment.log.close()
+
+    @contextmanager
+    def process(self, service: str, until: Callable[[str], bool], **settings: str) -> Iterator[Path]:
+        """Run ``python -m services.<service> FILE`` as its own user meanwhile, from when ``until`` likes its log on.
+
+        Gives its log.
+        """
+        log = self.folder / f"{service}.log"
+        environment = {**os.environ, **self.environment(service), **settings}
+        with log.open("wb") as output:
+            command = [sys.executable, "-m", f"services.{service}", str(self.file)]
+            process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+        try:
+            deadline, pause = time.monotonic() + _PATIENCE_S, Event()
+            while not until(log.read_text(errors="replace")):
+                assert process.poll() is None, log.read_text(errors="replace")
+                assert time.monotonic() < deadline, log.read_text(errors="replace")
+                pause.wait(_LOOK_S)
+            yield log
+        finally:
+            process.terminate()
+            process.wait(_PATIENCE_S)
 
     def _is_done(self, worker: Worker, count: int) -> bool:
         tasks = worker.tasks()

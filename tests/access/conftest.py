@@ -27,6 +27,6 @@ def folded(castle: Castle) -> Castle:
     """The operator has prepared the pipeline, and every service has folded all that is there, each as its own user."""
     prepared = castle.command("operator", "status", castle.file, "--interval", "0", "--json")
     assert prepared.code == 0, prepared.err
-    for service in ("ingest", "features", "score", "labels", "learn"):
+    for service in ("ingest", "features", "score", "labels", "drift", "learn"):
         assert castle.work(service) > 0, f"{service} folded nothing"
     return castle

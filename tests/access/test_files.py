@@ -33,9 +33,9 @@ def _parsed(script: str) -> dict[str, set[Right]]:
     """Read the rights out of the script for Kafka's own tool."""
     found: dict[str, set[Right]] = {}
     for line in script.splitlines():
-        words = shlex.split(line, comments=True)
-        if words[:1] != ["allow"] or len(words) < 3:
+        if not line.startswith("allow "):
             continue
+        words = shlex.split(line)
         options = list(zip(words[2::2], words[3::2], strict=True))
         (operation,) = [Operation(value) for name, value in options if name == "--operation"]
         prefixed = ("--resource-pattern-type", "prefixed") in options

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 
 import pytest
 
+from riverrun.adapters.kafka_log import KafkaLog
+from riverrun.embedded.ports import choose_ports
 from riverrun.errors import AccessDeniedError
 from riverrun.launch.process import EXIT_USAGE
 from riverrun.launch.rights import Operation, Resource, Right
 from riverrun.launch.service import run_service
 from services.catalogue import STAGES
 from tests.access.castle import NAME, SHIPPED, Castle
+from tests.cli.commands import run
 
 LIMIT_S = 40.0
+SCOPES = ("--scope", "publish", "--scope", "predict", "--scope", "read", "--scope", "operate")
 
 
 def test_all_services_work_with_their_own_rights(folded: Castle) -> None:
@@ -26,7 +33,7 @@ def test_all_services_work_with_their_own_rights(folded: Castle) -> None:
     assert audited.document["verified"]
     status = folded.command("operator", "status", folded.file, "--interval", "0", "--json")
     stages = {each["stage"]: each for each in status.document["stages"]}
-    assert set(stages) >= {"ingest", "features", "score", "labels", "learn"}
+    assert set(stages) >= {"ingest", "features", "score", "labels", "drift-inputs", "learn", "drift-errors"}
     assert {name: each["lag"] for name, each in stages.items()} == dict.fromkeys(stages, 0)
     assert stages["learn"]["folded"] > 0
 
@@ -41,6 +48,53 @@ def test_dead_letters_are_seen_and_sent_again_by_the_replayer(folded: Castle) ->
     refused = folded.command("replayer", "verify", folded.file, "--jobs", "1", "--json")
     assert refused.code == EXIT_USAGE
     assert "not permit" in refused.document["error"]
+
+
+def test_alerts_work_with_their_own_rights(folded: Castle) -> None:
+    """The alerts service makes its tables, and records what the others reported in a transaction of its own."""
+    log = KafkaLog(dict(folded.addresses(folded.admin).kafka))
+
+    def is_recorded(words: str) -> bool:
+        del words
+        return bool(log.tail(f"{NAME}.alert-signals", 0, 10))
+
+    try:
+        with folded.process("alerts", is_recorded, RIVERRUN_CHANNEL_OPS="whsec_" + "c2VjcmV0" * 6) as words:
+            text = words.read_text(errors="replace")
+    finally:
+        log.close()
+    assert "Authorization" not in text
+
+
+def test_the_gateway_works_with_its_own_rights(folded: Castle) -> None:
+    """The gateway is ready, takes an event in, and commands for the alerts; Redis it only reads."""
+    (port,) = choose_ports(1)
+    environment = folded.environment("gateway")
+    key = run("keys", "make", "castle", *SCOPES, "--json", environment=environment).document["key"]
+    event = json.loads((folded.folder / "events.jsonl").read_text(encoding="utf-8").splitlines()[0])["event"]
+
+    def ask(path: str, body: object = None) -> str:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}{path}",
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=LIMIT_S) as answer:
+                return str(answer.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return f"{error.code}: {error.read().decode()}"
+
+    def is_up(words: str) -> bool:
+        return "Uvicorn running" in words
+
+    with folded.process("gateway", is_up, RIVERRUN_GATEWAY_PORT=str(port)) as log:
+        assert ask("/health/ready") == "200", log.read_text(errors="replace")
+        assert ask(f"/v1/pipelines/{NAME}/models") == "200"
+        assert ask(f"/v1/pipelines/{NAME}/dead-letters") == "200"
+        assert ask(f"/v1/pipelines/{NAME}/predict", event) == "200"
+        assert ask(f"/v1/streams/{folded.pipeline.predict_on.name}", event) == "202"
 
 
 Chosen = Callable[[Right], bool]

@@ -13,6 +13,7 @@ from river import linear_model
 import schemas
 from riverrun.launch.pipeline_schemas import schemas_of
 from riverrun.pipeline import Label, Model, Pipeline, Stream, load
+from riverrun.pipeline import drift as pipeline_drift
 from riverrun.pipeline.alerts import AlertRule, Route
 from riverrun.records.codecs import Codecs
 from riverrun.records.ids import Entry, ManifestIds
@@ -49,7 +50,7 @@ def loaded(folder: Path, name: str = NAME) -> Pipeline:
     return load(pipeline_file(folder, name))
 
 
-def pipeline_of(*alerts: AlertRule | Route) -> Pipeline:
+def pipeline_of(*alerts: AlertRule | Route, drift: pipeline_drift.Drift | None = None) -> Pipeline:
     """Return a pipeline with these alerts."""
 
     def stream(name: str, value: str) -> Stream:
@@ -66,6 +67,7 @@ def pipeline_of(*alerts: AlertRule | Route) -> Pipeline:
         champion=Model("line", linear_model.LogisticRegression),
         challengers=[Model("other", linear_model.LogisticRegression)],
         alerts=alerts,
+        drift=drift,
     )
 
 

@@ -19,6 +19,7 @@ from riverrun.pipeline.alerts import (
     SilenceRule,
 )
 from riverrun.pipeline.check import check
+from riverrun.pipeline.drift import Drift
 from riverrun.pipeline.errors import DefinitionError
 from tests.alerts.made import pipeline_of
 
@@ -66,7 +67,13 @@ WRONG: list[tuple[str, str, Callable[[], AlertRule | Route]]] = [
 
 def test_the_right_alerts_have_no_problem() -> None:
     """One of each kind passes."""
-    assert check(pipeline_of(*RIGHT)) == []
+    assert check(pipeline_of(*RIGHT, drift=Drift())) == []
+
+
+def test_alerts_on_drift_that_nobody_watches_for_are_told() -> None:
+    """A warning: the rule is right, and will never say anything."""
+    (problem,) = check(pipeline_of(DriftRule(name="drift")))
+    assert (problem.code, problem.severity) == ("unwatched-drift", "warning")
 
 
 @pytest.mark.parametrize(("code", "says", "make"), WRONG)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -89,7 +90,7 @@ for number in range(300):
     x, y = {"a": number % 7 - 3.0, "b": float(number % 5)}, number % 3 == 0
     for each in (model, trees):
         each.learn_one(x, y)
-print(model.predict_proba_one({"a": 1.0, "b": 2.0})[True].hex(), trees.predict_proba_one({"a": 1.0, "b": 2.0})[True].hex())
+print([each.predict_proba_one({"a": 1.0, "b": 2.0})[True].hex() for each in (model, trees)])
 print(sorted(heavy & set(sys.modules)))
 auc = metrics.ROCAUC()
 for number in range(50):
@@ -108,7 +109,7 @@ def _lines(script: str) -> list[str]:
 
 
 def test_what_is_put_off_is_imported_when_it_is_used_and_gives_the_same() -> None:
-    """Models learn without SciPy and pandas; a metric that needs SciPy gets it; figures are those of an early import."""
+    """Models learn without SciPy and pandas; a metric that needs SciPy gets it; nothing comes out otherwise."""
     late = _lines(_LATE)
     early = _lines("import pandas, scipy, sklearn\n" + _LATE.replace("assert not", "assert"))
     assert (late[0], late[2]) == (early[0], early[2])
@@ -132,7 +133,7 @@ import sched
 print(colorsys.rgb_to_hsv(0, 0, 1)[2], colorsys.ONE_THIRD.__class__.__name__)
 class Own(Error): ...
 print(Own.__mro__[1].__module__, isinstance(Own(), Error), issubclass(Own, sys.modules["wave"].Error))
-print(message.Message().is_multipart(), email.message.Message.__class__.__name__)
+print(message.Message().is_multipart(), email.message.Message().is_multipart())
 """
 
 
@@ -143,14 +144,14 @@ def test_stand_ins_stand_for_functions_classes_and_modules() -> None:
         "False None",
         "1 float",
         "wave True True",
-        "False type",
+        "False False",
     ]
 
 
 @pytest.mark.parametrize(
     ("name", "model", "missing"),
     [
-        ("a tree", lambda: tree.HoeffdingTreeClassifier(), "max_depth"),
+        ("a tree", tree.HoeffdingTreeClassifier, "max_depth"),
         ("in a pipeline", lambda: preprocessing.StandardScaler() | tree.HoeffdingTreeRegressor(), "max_depth"),
         ("a forest", lambda: forest.ARFClassifier(n_models=10, seed=1), "max_depth"),
         ("Mondrian", lambda: forest.AMFClassifier(n_estimators=3, seed=1), "max_nodes"),
@@ -184,7 +185,7 @@ def test_footprints_count_everything_once() -> None:
     """Shared parts count once, classes and modules never; of a long list nearly all is its elements."""
     text = "x" * 10_000
     assert footprint([text, text]) - footprint([text]) == 8
-    assert footprint([sys, str, len]) == sys.getsizeof([1, 2, 3])
+    assert footprint((sys, str, len)) == sys.getsizeof((1, 2, 3))
     numbers = [float(number) for number in range(1_000)]
     assert footprint(numbers) == sys.getsizeof(numbers) + 24 * 1_000
     assert has_more_objects(numbers, 1_000)
@@ -195,9 +196,9 @@ def test_models_that_have_outgrown_their_share_are_named() -> None:
     """The message has the sizes, the largest model's name, and what to do."""
     models = {"small": [1.0], "large": [float(number) for number in range(100_000)]}
     check_footprint(models, 10 * MIB)
-    with pytest.raises(ModelMemoryError, match="'large' takes 3.") as told:
+    with pytest.raises(ModelMemoryError, match=r"'large' takes 3\.") as told:
         check_footprint(models, MIB)
-    assert "--memory" in told.value.hint or "more memory" in told.value.hint
+    assert "more memory" in told.value.hint
 
 
 def test_shared_generators_change_nothing_but_the_size() -> None:
@@ -220,7 +221,8 @@ def test_shared_generators_change_nothing_but_the_size() -> None:
 
 def test_seeded_distributions_keep_their_generators() -> None:
     """A generator that somebody has seeded is part of the model, and stays its own."""
-    seeded = [proba.Gaussian(seed=1), proba.Gaussian(seed=1)]
+    make: Any = proba.Gaussian
+    seeded = [make(seed=1), make(seed=1)]
     share_generators(seeded)
     for value in (1.0, 2.0, 4.0):
         for each in seeded:

@@ -189,14 +189,17 @@ def test_a_share_rises() -> None:
         assert len(feed(monitor, [(float(value),) for value in rng.random(600) < share], QUIET)) == count
 
 
-def test_streams_that_breathe() -> None:
-    """Where neighbours are alike, a window is no sample of so many values: what wanders is not told as a shift."""
+@pytest.mark.parametrize("alike", [0.65, 0.95])
+def test_streams_that_breathe(alike: float) -> None:
+    """Where neighbours are alike, for a few records or for many, a window is no sample of so many values: what wanders
+    is not told as a shift.
+    """
     rng = np.random.default_rng(4)
     value, stream = 0.0, []
-    for noise in rng.normal(size=40_000):
-        value = 0.95 * value + (1.0 - 0.95**2) ** 0.5 * float(noise)
+    for noise in rng.normal(size=30_000):
+        value = alike * value + (1.0 - alike**2) ** 0.5 * float(noise)
         stream.append((value, 0.0))
-    assert feed(Monitor(SIGNALS, SETTINGS), stream) == []
+    assert feed(Monitor(SIGNALS, replace(SETTINGS, reference=2_500, window=250)), stream) == []
 
 
 @settings(deadline=None, max_examples=15)

@@ -69,7 +69,10 @@ def test_what_is_on_disk_is_forgotten_too(events: list[Happening], sweep_every: 
         for table in (tight, free):
             table.update(happening.stream, happening.fields, happening.time, seq)
         if seq % sweep_every == 0:
-            tight.expire(100)
+            # Twice: the first time may end the round before.
+            for table in (tight, free, tight, free):
+                table.expire(100)
+            assert stored(tight) == stored(free)
     last = {(number, entry.entity): entry.position for number, held in enumerate(stored(tight)) for entry in held}
     tight.clear_dirty()
     tight.watermark += 1_000_000
@@ -195,3 +198,19 @@ def test_when_a_ring_will_be_forgotten_is_known(newest: int, pane_ms: int, panes
     ring = layout.new_ring()
     ring.newest = newest
     assert layout.is_forgotten(ring, watermark) == (watermark >= layout.forgotten_from(ring))
+
+
+def test_what_is_on_disk_is_forgotten_when_it_would_be_in_memory() -> None:
+    """Not a millisecond sooner, and not later: all windows of the entity must have ended twice over."""
+    tight, free = bounded(), FeatureTable(PLAN)
+    for seq, shop in enumerate(["s0", "s1", "s2"]):
+        for table in (tight, free):
+            table.update("visits", {"shop": shop, "customer": "c0"}, 1_000 + seq, seq)
+    many = len(free)
+    for watermark in range(1_002, 1_200):
+        for table in (tight, free):
+            table.watermark = watermark
+            table.expire(100)
+            table.expire(100)
+        assert stored(tight) == stored(free), watermark
+    assert len(free) < many

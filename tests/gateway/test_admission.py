@@ -33,7 +33,7 @@ def made(written: Literal["auto", "avro", "json"] = "auto", name: str = "asked")
     stream = replace(stream, format=written)
     decoder = EventDecoder(stream, IDS, Place(0, 1), SETTINGS)
     defaults = Defaults(lambda: "new", lambda: NOW)
-    return Admission(stream, decoder, Limits(3, SETTINGS.max_text), defaults), decoder
+    return Admission(stream, decoder, Limits(3, SETTINGS.max_text, 20_000), defaults), decoder
 
 
 def refusal(body: bytes) -> Problem:
@@ -99,6 +99,7 @@ def test_whole_numbers_may_be_written_with_a_point() -> None:
         (json.dumps(EVENT | {"id": ""}).encode(), 422, "bad_id"),
         (json.dumps(EVENT | {"at": -1}).encode(), 422, "bad_time"),
         (json.dumps(EVENT | {"place": "x" * 20_000}).encode(), 422, "out_of_range"),
+        (json.dumps(EVENT | {"place": "x" * 15_000, "who": "y" * 15_000}).encode(), 422, "too_large"),
         (json.dumps(EVENT | {"size": -0.5}).encode(), 422, "rule"),
     ],
 )

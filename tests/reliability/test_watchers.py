@@ -17,6 +17,9 @@ from chaos.witness import PredictionsWatcher, RedisWatcher, Witness
 from chaos.world import World
 from riverrun.runtime.ports import Record
 
+# The run that is watched is made by the first test that asks for it.
+pytestmark = pytest.mark.timeout(300)
+
 
 class _Tail:
     """Gives what it is given."""

@@ -7,7 +7,6 @@ import base64
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from starlette.concurrency import run_in_threadpool
 
 from riverrun.api_keys import Scope
 from services.gateway.guarded import GuardedRoute, needs
@@ -38,7 +37,7 @@ def routes(parts: Parts) -> APIRouter:
     )
     async def letters(pipeline: str, limit: Limit = 100, reason: Reason = None) -> list[DeadLetterDocument]:
         parts.check(pipeline)
-        found = await run_in_threadpool(parts.archive.letters, limit, reason)
+        found = await parts.asking.run(parts.archive.letters, limit, reason)
         return [_document(each) for each in found]
 
     @router.post(
@@ -53,7 +52,7 @@ def routes(parts: Parts) -> APIRouter:
         parts.check(pipeline)
         async with busy:
             try:
-                sent = await run_in_threadpool(parts.archive.replay, body.names)
+                sent = await parts.asking.run(parts.archive.replay, body.names)
             except KeyError as error:
                 raise Problem(ProblemKind.NOT_FOUND, f"there is no dead letter {error.args[0]}") from error
         return Replayed(replayed=sent)

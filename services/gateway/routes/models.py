@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from starlette.concurrency import run_in_threadpool
 
 from riverrun.api_keys import Scope
 from riverrun.records.items import Evaluation, ModelVersion
@@ -59,7 +58,7 @@ def routes(parts: Parts) -> APIRouter:
     )
     async def evaluations(pipeline: str, limit: Limit = 100) -> list[EvaluationDocument]:
         parts.check(pipeline)
-        found = await run_in_threadpool(parts.archive.evaluations, limit)
+        found = await parts.asking.run(parts.archive.evaluations, limit)
         return [_evaluation(each) for each in found]
 
     @router.get(
@@ -67,7 +66,7 @@ def routes(parts: Parts) -> APIRouter:
     )
     async def ledger(pipeline: str) -> LedgerDocument:
         parts.check(pipeline)
-        return LedgerDocument(**await run_in_threadpool(parts.archive.ledger))
+        return LedgerDocument(**await parts.asking.run(parts.archive.ledger))
 
     return router
 

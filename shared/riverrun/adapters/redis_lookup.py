@@ -22,7 +22,7 @@ from riverrun.runtime.ports import PartialEntry
 
 __all__ = ["Place", "RedisLookup"]
 
-_TIMEOUT_S: Final = 1.0
+_TIMEOUT_S: Final = 2.0
 _PAUSE_S: Final = 0.25
 """How long after a failure nothing is tried again: callers are told at once instead of each waiting for a timeout."""
 

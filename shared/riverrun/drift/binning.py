@@ -85,8 +85,8 @@ class Binning:
     """The bins of every signal.
 
     A number has bins that hold about equally many of a sample's values, the outermost open; where there are few
-    different ones, it has a bin for each, one below and one above. A category has one for each value with at least a hundredth of the sample, and a last
-    one for all others.
+    different ones, it has a bin for each, one below and one above. A category has one for each value with at least a
+    hundredth of the sample, and a last one for all others.
 
     Attributes
     ----------

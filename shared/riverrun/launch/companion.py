@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final, Self
 
@@ -107,9 +107,12 @@ def companions_of(file: Path, data_folder: Path) -> list[Companion]:
     """
     if not load(file).alerts:
         return []
-    if importlib.util.find_spec("faust") is None:
+    try:
+        # Not find_spec: Faust takes its own place among the loaded modules, and has no spec then.
+        version("faust-streaming")
+    except PackageNotFoundError:
         raise SettingsError(
             f"{file} has alerts, and Faust is not installed", hint="pip install 'riverrun[alerts]', or take them out"
-        )
+        ) from None
     command = [sys.executable, "-m", "services.alerts", str(file.resolve())]
     return [Companion("the alerts service", command, data_folder.absolute() / "alerts.log")]

@@ -66,7 +66,7 @@ class _Finder(MetaPathFinder, Loader):
         del path, target
         library = fullname.partition(".")[0]
         if library in self._absent:
-            raise ModuleNotFoundError(f"{library} is not to be imported by a process of this little memory")
+            raise ModuleNotFoundError(f"{library} is not to be found here", name=library)
         return ModuleSpec(fullname, self, is_package=True) if library in self._libraries else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
@@ -90,7 +90,8 @@ class _StandInModule(ModuleType):
     def __getattr__(self, name: str) -> object:
         if name.startswith("__"):
             raise AttributeError(name)
-        return _StandIn(self.__name__, name, self.__loader__)
+        itself = sys.modules.get(self.__name__, self)
+        return getattr(itself, name) if itself is not self else _StandIn(self.__name__, name, self.__loader__)
 
 
 class _StandIn:

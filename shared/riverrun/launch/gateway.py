@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import uvicorn
 import uvloop
 
 from riverrun.adapters.kafka_log import KafkaLog
@@ -26,6 +25,7 @@ from riverrun.launch.archive import LogArchive
 from riverrun.launch.pipeline_schemas import schemas_of
 from riverrun.launch.process import EXIT_FAILED, EXIT_USAGE, exit_code_of
 from riverrun.launch.session import Session, open_session
+from riverrun.models import rehearsal
 from riverrun.models.follower import FollowerSettings, ModelFollower
 from riverrun.models.modelset import build_models
 from riverrun.models.store import ModelStore
@@ -37,10 +37,11 @@ from riverrun.runtime.topic_follower import TopicFollower
 from services.gateway.admission import Admission, Limits
 from services.gateway.answering import Answering, Champion
 from services.gateway.app import create_app
+from services.gateway.asking import Asking
 from services.gateway.gate import Gate, Tally
 from services.gateway.parts import Parts
 from services.gateway.registry import Registry
-from services.gateway.server import configure
+from services.gateway.server import GatewayServer, configure
 from services.gateway.settings import GatewaySettings
 from services.gateway.views import AlertsView, ModelsView, offer_schema
 
@@ -86,7 +87,7 @@ def make_gate(session: Session, settings: Settings, gateway: GatewaySettings) ->
     codecs, properties = deployment.wire.codecs, dict(session.addresses.kafka)
     bounds = IngestSettings.from_environment()
     place = Place(0, 1)
-    limits = Limits(gateway.max_items, bounds.max_text)
+    limits = Limits(gateway.max_items, bounds.max_text, bounds.max_message_bytes)
     admissions = {
         stream.schema.name: Admission(stream, EventDecoder(stream, deployment.ids, place, bounds), limits)
         for stream in streams_of(pipeline, codecs.streams)
@@ -95,7 +96,12 @@ def make_gate(session: Session, settings: Settings, gateway: GatewaySettings) ->
         build_models(pipeline.models, pipeline.task),
         ModelStore(settings.model_store_url),
         model_keys(settings.data_folder),
-        FollowerSettings(pipeline.name, codecs.feature_set, code_modules(pipeline)),
+        FollowerSettings(
+            pipeline.name,
+            codecs.feature_set,
+            code_modules(pipeline),
+            limits=rehearsal.Limits(settings.model_memory_mb),
+        ),
     )
     lookup = RedisLookup(session.addresses.redis_url, pipeline.name)
     publisher = KafkaPublisher(properties, timeout_ms=gateway.kafka_timeout_ms)
@@ -138,6 +144,7 @@ def make_gate(session: Session, settings: Settings, gateway: GatewaySettings) ->
         alerts=alerts,
         registry=Registry(ids, ids.entries if isinstance(ids, ManifestIds) else lambda: ()),
         archive=LogArchive(deployment, session.addresses),
+        asking=Asking(),
         readiness=_Readiness(lookup, followers, loader),
         settings=gateway,
         tally=Tally(),
@@ -154,7 +161,7 @@ async def serve(session: Session, settings: Settings, gateway: GatewaySettings) 
     RiverrunError
         As `make_gate` does.
     """
-    server = uvicorn.Server(configure(make_gate(session, settings, gateway), gateway))
+    server = GatewayServer(configure(make_gate(session, settings, gateway), gateway))
     _LOG.info("serving pipeline %s at http://%s:%d", session.deployment.pipeline.name, gateway.host, gateway.port)
     await server.serve()
     return 0 if server.started else EXIT_FAILED

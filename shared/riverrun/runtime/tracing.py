@@ -60,6 +60,10 @@ class Tracing(Protocol):
         """Tell whether the next record that belongs to no trace shall begin one: asked for each, so quick."""
         ...
 
+    def has_room(self) -> bool:
+        """Tell whether more may be traced now: asked for each record that may belong to a trace, so quick."""
+        ...
+
     def start(self, incoming: Incoming, chain: str) -> RecordTrace | None:
         """Start a record's trace, unless its producer did not sample it or too many are traced already."""
         ...
@@ -96,12 +100,12 @@ class TracedRecords:
         begins
             Whether a record without a trace may begin one: it comes from a producer, not from a stage.
         """
-        due = self._tracing.due
+        due, has_room = self._tracing.due, self._tracing.has_room
 
         def decode_and_mark(record: Record) -> tuple[int, Any, int, int]:
             decoded = decode(record)
             headers = record.headers
-            if len(headers) > own_headers and (found := _incoming(record)) is not None:
+            if len(headers) > own_headers and has_room() and (found := _incoming(record)) is not None:
                 self._mark(found)
             elif begins and due():
                 self._mark(Incoming(record.topic, record.partition, record.offset, record.timestamp))

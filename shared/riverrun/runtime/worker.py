@@ -18,7 +18,7 @@ from riverrun.runtime.task import Task
 
 _LOG = logging.getLogger("riverrun.worker")
 _IDLE_FIRST = 0.001
-_IDLE_MOST = 0.004
+_IDLE_MOST = 0.01
 
 
 @dataclass(slots=True)

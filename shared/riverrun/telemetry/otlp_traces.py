@@ -62,9 +62,12 @@ class OtlpTracing:
         self._propagator = TraceContextTextMapPropagator()
         self._sampler = Sampler(sampling, monotonic)
         self.due = self._sampler.due
+        self.has_room = self._sampler.has_room
 
     def start(self, incoming: Incoming, chain: str) -> _RecordTrace | None:
         """Start a record's span, unless its producer did not sample it or this second has had its share."""
+        if not self._sampler.has_room():
+            return None
         parent = Context()
         if incoming.traceparent:
             carrier = {TRACEPARENT: incoming.traceparent}
@@ -74,8 +77,7 @@ class OtlpTracing:
             context = trace.get_current_span(parent).get_span_context()
             if not context.is_valid or not self._sampler.follows(context.trace_id, sampled=context.trace_flags.sampled):
                 return None
-        if not self._sampler.admits():
-            return None
+        self._sampler.admits()
         span = self._tracer.start_span(
             f"process {incoming.topic}",
             context=parent,

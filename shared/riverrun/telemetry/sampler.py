@@ -61,7 +61,7 @@ class Sampler:
             self._left -= 1
             return False
         self._left = self._gap()
-        return True
+        return self.has_room()
 
     def _gap(self) -> int:
         """Draw how many records are passed over before the next that is picked."""
@@ -79,10 +79,16 @@ class Sampler:
             return sampled
         return (trace_id & _LOW) < self._bound
 
-    def admits(self) -> bool:
-        """Count one more; return whether this second has room for it."""
+    def has_room(self) -> bool:
+        """Tell whether this second has room for one more: asked before any work is done for it."""
         second = int(self._monotonic())
         if second != self._second:
             self._second, self._admitted = second, 0
+        return self._admitted < self._sampling.per_second
+
+    def admits(self) -> bool:
+        """Count one more, if this second has room for it; return whether it has."""
+        if not self.has_room():
+            return False
         self._admitted += 1
-        return self._admitted <= self._sampling.per_second
+        return True

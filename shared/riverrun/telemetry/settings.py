@@ -79,7 +79,7 @@ class Sampling:
 
     ratio: float = _RATIO
     parent_based: bool = True
-    per_second: int = 100
+    per_second: int = 50
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Sampling:
@@ -96,7 +96,7 @@ class Sampling:
         Examples
         --------
         >>> Sampling.from_environment({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.25"})
-        Sampling(ratio=0.25, parent_based=False, per_second=100)
+        Sampling(ratio=0.25, parent_based=False, per_second=50)
         """
         env = os.environ if environment is None else environment
         name = env.get(_SAMPLER, "").strip() or "parentbased_traceidratio"

@@ -13,6 +13,7 @@ from riverrun.pipeline.alerts import (
     AlertRule,
     CounterRule,
     DeadLetterRule,
+    DriftRule,
     LagRule,
     QualityRule,
     Route,
@@ -26,7 +27,7 @@ from riverrun.pipeline.problems import Problem
 
 __all__ = ["check_alerts"]
 
-STAGES: Final = ("ingest", "features", "score", "labels", "learn", "drift")
+STAGES: Final = ("ingest", "features", "score", "labels", "learn", "drift-inputs", "drift-errors")
 
 
 def check_alerts(pipeline: Pipeline) -> Iterator[Problem]:
@@ -77,6 +78,17 @@ def _bad(rule: AlertRule, what: str, hint: str, code: str = "bad-alert") -> Prob
     return Problem(code, f"the alert rule {rule.name!r}: {what}", hint, rule.location)
 
 
+def _check_drift(pipeline: Pipeline, rule: AlertRule) -> Iterator[Problem]:
+    if pipeline.drift is None:
+        yield Problem(
+            "unwatched-drift",
+            f"the alert rule {rule.name!r} waits for findings of drift, and nothing is watched for drift",
+            "give the pipeline drift=Drift()",
+            rule.location,
+            severity="warning",
+        )
+
+
 def _check_quality(pipeline: Pipeline, rule: AlertRule) -> Iterator[Problem]:
     if not isinstance(rule, QualityRule):
         return
@@ -117,6 +129,7 @@ def _check_silence(pipeline: Pipeline, rule: AlertRule) -> Iterator[Problem]:
 
 
 _SPECIFIC: Final[dict[type[AlertRule], Callable[[Pipeline, AlertRule], Iterator[Problem]]]] = {
+    DriftRule: _check_drift,
     QualityRule: _check_quality,
     DeadLetterRule: _check_dead_letters,
     LagRule: _check_stage,
