@@ -69,7 +69,6 @@ class Parcels:
         self.file, *_ = write_new(NAME, folder)
         # Topics of these tests' own: others may run the template on the same broker.
         text = self.file.read_text(encoding="utf-8").replace('"parcels.', '"cli.')
-        text = text.replace("    champion=", "    snapshot_every=20,\n    champion=")
         self.file.write_text(text, encoding="utf-8")
         self.environment = {**addresses.as_environment(), "RIVERRUN_DATA": str(folder / "data")}
         self.log = KafkaLog(dict(addresses.kafka))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from riverrun.errors import SettingsError
@@ -58,7 +58,7 @@ class Settings:
     backoff_first_ms: int = 100
     backoff_most_ms: int = 5_000
     model_memory_mb: int = 1_024
-    memory: Memory = Memory()
+    memory: Memory = field(default_factory=Memory)
 
     @property
     def state_folder(self) -> Path:
