@@ -2,17 +2,18 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock clean
+.PHONY: help setup demo test chaos chaos-long bench bench-full drift malformed lint format lock clean
 
 VENV := .venv
 EVENTS ?=
 PYTEST_ARGS ?=
+CHAOS_ARGS ?=
 # Two test processes, each with a Kafka and a Redis of its own: most tests wait for servers.
 WORKERS ?= 2
 LOCK_ARGS ?=
 
 help:  ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:  ## install all that is needed: Python packages (locked), Kafka, Redis; quick when nothing has changed
 	@scripts/setup.sh
@@ -22,6 +23,24 @@ demo: setup  ## run the flight delay demo (EVENTS=n for its length)
 
 test: setup  ## run all tests and doctests (PYTEST_ARGS="-k name" for some)
 	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+chaos: setup  ## break everything for a quarter of an hour, seeded, and judge what is left (build/chaos.json)
+	@$(VENV)/bin/python -m chaos $(CHAOS_ARGS)
+
+chaos-long: setup  ## the same for hours: hundreds of each fault
+	@$(VENV)/bin/python -m chaos --long $(CHAOS_ARGS)
+
+bench: setup  ## measure every figure in about ten minutes (build/bench.json, docs/performance.md)
+	@$(VENV)/bin/python -m benchmarks
+
+bench-full: setup  ## the same with more rounds, events and state: hours
+	@$(VENV)/bin/python -m benchmarks --full
+
+drift: setup  ## judge the detection of drift on seeded streams (build/drift.json)
+	@$(VENV)/bin/python -m benchmarks.drift
+
+malformed: setup  ## throw ten thousand malformed messages at every door (build/malformed.json)
+	@$(VENV)/bin/python -m hostile
 
 lint: setup  ## check style, types and import contracts
 	$(VENV)/bin/ruff check .

@@ -23,7 +23,7 @@ __all__ = ["KafkaPublisher", "Outgoing", "Receipt"]
 
 _POLL_S: Final = 0.2
 _LINGER_MS: Final = 0.5
-"""Callers wait, but what comes within half a millisecond of another costs client and broker a third if it goes along."""
+"""Callers wait, but what comes within half a millisecond of another costs a third if it goes along."""
 _STOP_S: Final = 5.0
 _HINT: Final = "ask again with the same id: what arrived after all is dropped as a duplicate"
 

@@ -90,9 +90,7 @@ def run(
     _execute(file, chosen, chained=not separate, json=json)
 
 
-def _execute(
-    file: Path, stages: Sequence[StageDefinition], *, chained: bool, json: bool, beside: bool = False
-) -> None:
+def _execute(file: Path, stages: Sequence[StageDefinition], *, chained: bool, json: bool, beside: bool = False) -> None:
     settings = Settings.from_environment()
     _refuse_problems(file)
     logging.getLogger("riverrun").setLevel(logging.INFO)
