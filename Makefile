@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos chaos-long bench bench-full drift malformed lint format lock clean
+.PHONY: help setup demo test chaos chaos-long bench bench-full scaling drift malformed lint format lock clean
 
 VENV := .venv
 EVENTS ?=
@@ -35,6 +35,9 @@ bench: setup  ## measure every figure in about ten minutes (build/bench.json, do
 
 bench-full: setup  ## the same with more rounds, events and state: hours
 	@$(VENV)/bin/python -m benchmarks --full
+
+scaling: setup  ## write what a million events a second take from the kept costs (docs/scaling.md)
+	@$(VENV)/bin/python -m benchmarks.scaling
 
 drift: setup  ## judge the detection of drift on seeded streams (build/drift.json)
 	@$(VENV)/bin/python -m benchmarks.drift
