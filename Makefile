@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos chaos-long bench bench-full scaling drift malformed lint format lock clean
+.PHONY: help setup demo test chaos chaos-long bench bench-full bench-gateway scaling drift malformed lint format lock clean
 
 VENV := .venv
 EVENTS ?=
@@ -13,7 +13,7 @@ WORKERS ?= 2
 LOCK_ARGS ?=
 
 help:  ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:  ## install all that is needed: Python packages (locked), Kafka, Redis; quick when nothing has changed
 	@scripts/setup.sh
@@ -35,6 +35,9 @@ bench: setup  ## measure every figure in about ten minutes (build/bench.json, do
 
 bench-full: setup  ## the same with more rounds, events and state: hours
 	@$(VENV)/bin/python -m benchmarks --full
+
+bench-gateway: setup  ## measure the HTTP gateway beside a bare handler (build/gateway.json)
+	@$(VENV)/bin/python -m benchmarks.gateway
 
 scaling: setup  ## write what a million events a second take from the kept costs (docs/scaling.md)
 	@$(VENV)/bin/python -m benchmarks.scaling

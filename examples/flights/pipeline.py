@@ -10,7 +10,7 @@ from riverrun import Drift, Label, Model, Pipeline, Stream, count, last, maximum
 from riverrun.models.binned_crosses import BinnedCrosses
 from riverrun.models.constant_imputer import ConstantImputer
 from riverrun.pipeline import Expression, FieldRef
-from riverrun.pipeline.alerts import ChampionRule, CounterRule, DeadLetterRule, LagRule, QualityRule
+from riverrun.pipeline.alerts import ChampionRule, CounterRule, DeadLetterRule, DriftRule, LagRule, QualityRule
 
 HERE = Path(__file__).parent
 MINUTE_MS = 60_000
@@ -207,6 +207,7 @@ pipeline = Pipeline(
         # the thunderstorms of spring and summer and the snow of December cost likelihood.
         QualityRule(name="ranking", metric="ROCAUC", below=0.7, cooldown="3d", severity="critical"),
         QualityRule(name="likelihood", metric="LogLoss", above=0.53, cooldown="3d"),
+        DriftRule(name="drift", cooldown="1d", digest="1d"),
         DeadLetterRule(name="dead-letters", share=0.05, over="1d"),
         LagRule(name="learning-lag", stage="learn", records=100_000),
         CounterRule(name="forged-models", stage="score", counter="models_refused", severity="critical"),

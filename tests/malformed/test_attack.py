@@ -39,11 +39,11 @@ def test_malformed_messages_do_no_harm(prey: Prey, tmp_path: Path) -> None:
 
 @pytest.mark.timeout(300)
 def test_malformed_requests_do_no_harm(prey: Prey, tmp_path: Path) -> None:
-    """Of 500 malformed requests to all routes each is answered, none by a fault of the gateway's, which goes on."""
+    """Of 250 malformed requests to all routes each is answered, none by a fault of the gateway's, which goes on."""
     prey.connect().log.close()
-    found = attack_routes(prey, COUNT, 20_251_125, tmp_path)
+    found = attack_routes(prey, COUNT // 2, 20_251_125, tmp_path)
     log = (tmp_path / "gateway.log").read_text(errors="replace")
-    assert (found.tried, found.crashes, found.unaccounted) == (COUNT, 0, 0), f"{found}\n{log[-3_000:]}"
+    assert (found.tried, found.crashes, found.unaccounted) == (COUNT // 2, 0, 0), f"{found}\n{log[-3_000:]}"
     assert 0 < found.peak_rss_mb < MOST_MB
     assert {"400", "401", "404", "405", "422"} <= found.answers.keys()
     assert "Traceback" not in log

@@ -43,7 +43,7 @@ def up(
     ] = False,
     json: Lines = False,
 ) -> None:
-    """Run everything for a pipeline file: Kafka and Redis if none are named, and all five stages.
+    """Run everything for a pipeline file: Kafka and Redis if none are named, all stages, and alerts if there are rules.
 
     If the pipeline has alerts, the service that tells them runs beside, as a process of its own.
 
