@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import os
 import pickle
+import sys
 from collections import Counter, defaultdict, deque
 from importlib import resources
 from importlib.metadata import version
@@ -220,6 +221,17 @@ def test_pipeline_file_may_bring_its_own_classes() -> None:
     with pytest.raises(ForbiddenGlobalError, match="pipeline file"):
         load_state(payload)
     for name in ("os", "os.system", "pickle.loads", "Any", "linear_model.PAClassifier"):
+        with pytest.raises(ForbiddenGlobalError):
+            load_state(_global(__name__, name), {__name__})
+
+
+Alias = Own
+
+
+def test_a_dot_and_an_alias_lead_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No name with a dot is looked up at all, not even where a module has one; nor is a thing under another's name."""
+    monkeypatch.setattr(sys.modules[__name__], "Own.Inner", Own.Inner, raising=False)
+    for name in ("Own.Inner", "Alias"):
         with pytest.raises(ForbiddenGlobalError):
             load_state(_global(__name__, name), {__name__})
 

@@ -10,6 +10,7 @@ from chaos.act import Act, play
 from chaos.findings import Finding
 from chaos.layouts import LAYOUTS, Layout, Setting
 from chaos.scene import Kind
+from chaos.services import STAGES
 
 # Each takes some 20 s in quiet, several times that beside other work. Nothing here is held to a time.
 pytestmark = pytest.mark.timeout(900)
@@ -31,7 +32,8 @@ _ACTS = {
     # Compared with an undisturbed run: every score, every digest.
     "chained": ("failpoint.after-commit", "redis.wiped", "kill.chain"),
     "members": ("zombie",),
-    "apart": ("kafka.killed", "kill.all"),
+    # Every service dies once by itself, then all of them at once.
+    "apart": ("kafka.killed", *(f"kill.{stage}" for stage in STAGES), "kill.all"),
 }
 
 

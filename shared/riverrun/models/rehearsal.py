@@ -227,7 +227,7 @@ def _hold_to(limits: Limits) -> None:
     _lower(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + limits.seconds)
     if _STATM.exists():
         size = int(_STATM.read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-        pass
+        _lower(resource.RLIMIT_AS, size + limits.memory_mb * _MB)
 
 
 def _lower(kind: int, most: int) -> None:
