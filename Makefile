@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos chaos-long bench bench-full bench-gateway scaling drift malformed lint format lock clean
+.PHONY: help setup demo test chaos chaos-long bench bench-full bench-gateway scaling drift malformed audit sbom lint format lock clean
 
 VENV := .venv
 EVENTS ?=
@@ -47,6 +47,12 @@ drift: setup  ## judge the detection of drift on seeded streams (build/drift.jso
 
 malformed: setup  ## throw ten thousand malformed messages at every door (build/malformed.json)
 	@$(VENV)/bin/python -m hostile
+
+audit: setup  ## ask for known vulnerabilities of the locked packages
+	@$(VENV)/bin/python scripts/audit.py
+
+sbom: setup  ## write the bill of materials (build/sbom.cdx.json)
+	@scripts/sbom.sh
 
 lint: setup  ## check style, types and import contracts
 	$(VENV)/bin/ruff check .
