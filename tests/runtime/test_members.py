@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
+from riverrun.errors import AccessDeniedError
 from riverrun.records.items import Event, Example, Prediction
 from riverrun.records.topics import Kind
 from riverrun.runtime.ports import LogUnavailableError
+from riverrun.runtime.task import Task
 from riverrun.runtime.worker import Worker
 from riverrun.testing.memory_group import MemoryMembership
 from tests.runtime.worlds import MemoryWorld, World, messages
@@ -116,3 +118,27 @@ def test_a_drained_member_leaves_state_behind(make_memory: MakeMemory) -> None:
     assert learn.folded == 0
     assert world.progress("learn").counters["examples"] == examples
     again.leave()
+
+
+def test_a_member_that_fails_for_good_leaves_its_groups(
+    make_memory: MakeMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may not even drain; the next member gets its partitions at once, and not when a session has run out."""
+    world = make_memory()
+    world.publish(messages(10))
+    first = world.member(LAYOUT)
+    first.round()
+    with monkeypatch.context() as patch:
+
+        def refuse(task: Task) -> None:
+            raise AccessDeniedError("Redis does not permit it")
+
+        patch.setattr(Task, "drain", refuse)
+        with pytest.raises(AccessDeniedError):
+            first.leave()
+    second = world.member(LAYOUT)
+    second.round()
+    assert set(second.partitions().values()) == {(0,)}
+    world.settle(second)
+    assert_each_once(world, 10)
+    second.leave()

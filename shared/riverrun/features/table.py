@@ -243,7 +243,9 @@ class FeatureTable:
                 if looked_at or not len(self):
                     break
                 self._sweep = iter(self._in_memory())
-                found = next(self._sweep)
+                found = next(self._sweep, None)
+                if found is None:  # all that is held is in the store
+                    break
             forgotten += self._forget(*found)
         return forgotten
 

@@ -37,6 +37,7 @@ def deferred(libraries: Collection[str], absent: Collection[str] = ()) -> Iterat
     Examples
     --------
     >>> import sys
+    >>> _ = sys.modules.pop("colorsys", None)
     >>> with deferred(["colorsys"]):
     ...     from colorsys import rgb_to_hsv
     >>> "colorsys" in sys.modules

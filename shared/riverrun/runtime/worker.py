@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from riverrun.errors import RiverrunError, UnavailableError
@@ -273,12 +274,18 @@ class Worker:
         self._find(where, {Degradation.RECOVERING: str(error), degradation_of(error): str(error)})
 
     def leave(self) -> None:
-        """Drain and release all tasks, then leave the groups."""
-        for unit in self._units:
-            for partition in list(unit.tasks):
-                self._release(unit, partition)
-            unit.membership.close()
-        self._units.clear()
+        """Drain and release all tasks, then leave the groups.
+
+        A drain that fails for good keeps nobody in a group: who stayed would hold partitions that nobody works on.
+        """
+        try:
+            with ExitStack() as leaving:
+                for unit in reversed(self._units):
+                    leaving.callback(unit.membership.close)
+                    for partition in reversed(list(unit.tasks)):
+                        leaving.callback(self._release, unit, partition)
+        finally:
+            self._units.clear()
 
     @property
     def joined(self) -> bool:
