@@ -12,9 +12,11 @@ import pytest
 import redis
 
 from chaos.findings import Sort
+from chaos.reading import read_partition
 from chaos.watch import Watch
 from chaos.witness import PredictionsWatcher, RedisWatcher, Witness
 from chaos.world import World
+from riverrun.records.topics import Kind
 from riverrun.runtime.ports import Record
 
 # The run that is watched is made by the first test that asks for it.
@@ -99,7 +101,8 @@ def test_a_witness_sees_all_of_a_run(undisturbed: World) -> None:
     kafka, url = undisturbed.addresses.kafka, undisturbed.addresses.redis_url
     watchers = PredictionsWatcher(undisturbed.deployment, kafka), RedisWatcher(url, undisturbed.plan.name)
     witness = Witness(*watchers)
-    made = undisturbed.watch.counter("labels", "predictions")
+    topic = undisturbed.deployment.topology.names[Kind.PREDICTIONS]
+    made = sum(len(read_partition(kafka, topic, number)[0]) for number in range(undisturbed.plan.partitions))
     undisturbed.wait("all predictions", lambda: watchers[0].count >= made and watchers[1].looks > 1)
     witness.close()
     assert watchers[0].count == made > 100
