@@ -200,9 +200,9 @@ pipeline = Pipeline(
         weather.temp.between(-80.0, 140.0),
     ],
     metrics=[metrics.LogLoss, metrics.ROCAUC],
-    # Drift is not watched for here, since in the chain of the replay it takes a tenth of the time. This would do it, with
-    # DriftRule(name="drift") among the alerts: drift=Drift(reference=20_000, window=2_000, warm_up=5_000), which is two
-    # days of flights beside three weeks of them.
+    # Drift is not watched for here: in the chain of the replay it takes a tenth of the time. To watch, give
+    # drift=Drift(reference=20_000, window=2_000, warm_up=5_000), two days of flights beside three weeks of them, and a
+    # DriftRule among the alerts.
     alerts=[
         # Storms make delays that schedules and habits do not explain: the blizzard of February 8 and 9 costs ranking,
         # the thunderstorms of spring and summer and the snow of December cost likelihood.
