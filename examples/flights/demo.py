@@ -131,8 +131,8 @@ class _Run:
     """One replay: the publisher and the pipeline at work, looked at from outside."""
 
     def __init__(self, deployment: Deployment, addresses: Addresses, data: Path, total: int) -> None:
-        # A replay reads several topics far faster than they were written: waiting a moment for one that looks empty keeps
-        # the order that of event time.
+        # A replay reads several topics far faster than they were written: waiting a moment for one that looks
+        # empty keeps the order that of event time.
         replay = {"RIVERRUN_IDLE_LIMIT_MS": "25"}
         self.environment = {**addresses.as_environment(), "RIVERRUN_DATA": str(data), **replay}
         self._deployment = deployment
