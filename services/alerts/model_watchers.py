@@ -16,7 +16,35 @@ __all__ = ["ChampionWatcher", "DriftWatcher", "QualityWatcher"]
 _CHAMPION: Final = "champion"
 
 
-class QualityWatcher(Watcher):
+class _ChampionFollower(Watcher):
+    """Knows which model is the champion.
+
+    Parameters
+    ----------
+    champion
+        The model that the pipeline file calls champion.
+    """
+
+    def __init__(self, champion: str) -> None:
+        self._champion = champion
+
+    def _change(self, fact: Fact | None) -> tuple[str, ModelAlias] | None:
+        """Take note of a new champion; return the one before, and the alias that says so, or None."""
+        if not isinstance(fact, ModelAlias) or fact.alias != _CHAMPION or fact.model == self._champion:
+            return None
+        before, self._champion = self._champion, fact.model
+        return before, fact
+
+    def state(self) -> Mapping[str, object]:
+        """Return the champion."""
+        return {"champion": self._champion}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state`."""
+        self._champion = state["champion"]
+
+
+class QualityWatcher(_ChampionFollower):
     """Compares the quality over the evaluation's window with the rule's bounds.
 
     Parameters
@@ -28,16 +56,16 @@ class QualityWatcher(Watcher):
     """
 
     def __init__(self, rule: QualityRule, champion: str) -> None:
+        super().__init__(champion)
         self._rule = rule
-        self._champion = champion
 
     def see(self, fact: Fact | None, moment: Moment) -> Iterator[Observation]:
         """Look at an evaluation, or at a change of the champion: what the old one did is over then."""
         rule = self._rule
-        if isinstance(fact, ModelAlias) and fact.alias == _CHAMPION and fact.model != self._champion:
-            before, self._champion = self._champion, fact.model
-            if rule.model is None:
-                yield Observation(rule.name, before, moment.now, holds=False, title=f"{before} is replaced")
+        change = self._change(fact)
+        if change is not None and rule.model is None:
+            before, _ = change
+            yield Observation(rule.name, before, moment.now, holds=False, title=f"{before} is replaced")
         if not isinstance(fact, Evaluation) or fact.model != (rule.model or self._champion):
             return
         value = fact.window.get(rule.metric)
@@ -63,19 +91,11 @@ class QualityWatcher(Watcher):
             values=figures | {"limit": bound},
         )
 
-    def state(self) -> Mapping[str, object]:
-        """Return the champion."""
-        return {"champion": self._champion}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state`."""
-        self._champion = state["champion"]
-
 
 _SIGN: Final = {"below": -1, "above": 1}
 
 
-class ChampionWatcher(Watcher):
+class ChampionWatcher(_ChampionFollower):
     """Notices that another model became the champion.
 
     Parameters
@@ -87,34 +107,27 @@ class ChampionWatcher(Watcher):
     """
 
     def __init__(self, rule: ChampionRule, champion: str) -> None:
+        super().__init__(champion)
         self._rule = rule
-        self._champion = champion
 
     def see(self, fact: Fact | None, moment: Moment) -> Iterable[Observation]:
         """Look at an alias."""
-        if not isinstance(fact, ModelAlias) or fact.alias != _CHAMPION or fact.model == self._champion:
+        change = self._change(fact)
+        if change is None:
             return ()
-        before, self._champion = self._champion, fact.model
+        before, alias = change
         return (
             Observation(
                 rule=self._rule.name,
-                subject=fact.model,
+                subject=alias.model,
                 time=moment.now,
                 holds=True,
                 severity=self._rule.severity,
-                title=f"{fact.model} is champion now, in place of {before}",
-                text=f"By {fact.author}: {fact.reason}",
+                title=f"{alias.model} is champion now, in place of {before}",
+                text=f"By {alias.author}: {alias.reason}",
                 momentary=True,
             ),
         )
-
-    def state(self) -> Mapping[str, object]:
-        """Return the champion."""
-        return {"champion": self._champion}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state`."""
-        self._champion = state["champion"]
 
 
 class DriftWatcher(Watcher):
