@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -125,7 +126,10 @@ def make_gate(session: Session, settings: Settings, gateway: GatewaySettings) ->
         loader.close()
         log.close()
 
-    followers[0].wait(_SETTLE_S)
+    # Who is told "ready" at the first request may ask for anything: every view has caught up by then, if Kafka lets it.
+    patience_ends = time.monotonic() + _SETTLE_S
+    for follower in followers:
+        follower.wait(max(0.0, patience_ends - time.monotonic()))
     loader.settle()
     parts = Parts(
         pipeline=pipeline,
