@@ -132,7 +132,7 @@ class AlertsRun:
             return None
         behind = [
             kind
-            for kind in (Kind.ALERT_COMMANDS, Kind.EVALUATIONS, Kind.MODELS, Kind.PROGRESS)
+            for kind in (Kind.ALERT_COMMANDS, Kind.DRIFT, Kind.EVALUATIONS, Kind.MODELS, Kind.PROGRESS)
             if mark.positions.get(f"{self._names[kind]}/0", 0) < self._end(kind)
         ]
         return None if behind else last[0].offset

@@ -1,4 +1,4 @@
-"""The demo's two processes, publisher and pipeline: started, listened to, measured and ended."""
+"""The demo's processes, such as publisher and pipeline: started, listened to, measured and ended."""
 
 from __future__ import annotations
 
@@ -122,9 +122,9 @@ class Child:
         self.stop()
 
 
-def start_pipeline(file: Path, environment: Mapping[str, str], log: Path) -> Child:
-    """Start all stages of a pipeline file, chained in one process."""
-    return Child("pipeline", [*RIVERRUN, "run", str(file), "--all", "--json"], environment, log)
+def start_stages(name: str, file: Path, stages: Sequence[str], environment: Mapping[str, str], log: Path) -> Child:
+    """Start some stages of a pipeline file, chained in one process."""
+    return Child(name, [*RIVERRUN, "run", str(file), *stages, "--json"], environment, log)
 
 
 def start_publisher(

@@ -12,15 +12,16 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
 from examples.flights.alerts import running_alerts
-from examples.flights.children import RIVERRUN, Child, start_pipeline, start_publisher
+from examples.flights.children import RIVERRUN, Child, start_publisher, start_stages
 from examples.flights.display import Display
+from examples.flights.drift import running_drift
 from examples.flights.latency import LatencyWatch
 from examples.flights.monitor import Monitor
 from examples.flights.outcomes import Outcomes
@@ -39,6 +40,7 @@ from riverrun.runtime.ports import TopicSpec
 from riverrun.runtime.settings import Settings
 
 PIPELINE_FILE: Final = Path(__file__).with_name("pipeline.py")
+_STAGES: Final = ("ingest", "features", "score", "labels", "learn")
 _FEWEST: Final = 1_000
 _STEADY: Final = 10_000
 _STEADY_SHARE: Final = 10
@@ -89,12 +91,17 @@ def run_demo(settings: DemoSettings, console: Console) -> Report:
         with Display(console) as display:
             measurements, outcomes = run.replay(display, began)
             display.say("all folded; now every promise is checked (riverrun verify)")
-        log = data / "alerts.log"
-        with running_alerts(deployment, cluster.addresses, PIPELINE_FILE, run.environment, log) as alerts:
+        with (
+            running_drift(deployment, PIPELINE_FILE, run.environment, data / "drift.log") as drift,
+            running_alerts(
+                deployment, cluster.addresses, PIPELINE_FILE, run.environment, data / "alerts.log"
+            ) as alerts,
+        ):
             verdict = _verify(run.environment, console)
+            drift_mb = drift.finish()
             told = alerts.finish()
         report = Report(
-            measurements=measurements,
+            measurements=replace(measurements, memory_mb={**measurements.memory_mb, "drift": round(drift_mb, 1)}),
             survey=survey(deployment),
             quality=measure(outcomes),
             digest=_digest(verdict, pipeline.champion.name),
@@ -152,7 +159,7 @@ class _Run:
             # With a lead the publisher, which is faster, is never caught up with: the order is that of event time.
             self._await(lambda: publisher.number("published") >= min(_LEAD, bulk), publisher)
             started = time.monotonic()
-            with start_pipeline(PIPELINE_FILE, self.environment, logs[1]) as pipeline:
+            with start_stages("pipeline", PIPELINE_FILE, _STAGES, self.environment, logs[1]) as pipeline:
                 first = self._fold(monitor, display, (publisher, pipeline), bulk)
                 seconds = time.monotonic() - started
                 latency = self._measure_latency(monitor, display, (publisher, pipeline))

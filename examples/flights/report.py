@@ -53,7 +53,8 @@ class Measurements:
     latency_ms
         ``p50`` and ``p99`` at the steady rate.
     memory_mb
-        The pipeline's resident memory: at a quarter of the replay, at its end, at most.
+        Resident memory: the pipeline's at a quarter of the replay (``quarter``), at its ``end``, at most (``peak``),
+        and the most that the ``drift`` stages took afterwards.
     """
 
     published: int
@@ -146,7 +147,8 @@ class Report:
         measured = self.measurements
         return (
             f"{measured.rate:,.0f} messages a second for {measured.seconds:,.0f} s; first prediction after "
-            f"{measured.first_prediction_s:.0f} s; {measured.memory_mb.get('peak', 0.0):,.0f} MiB of memory at most"
+            f"{measured.first_prediction_s:.0f} s; {measured.memory_mb.get('peak', 0.0):,.0f} MiB of memory at most, "
+            f"and {measured.memory_mb.get('drift', 0.0):,.0f} MiB for drift, beside it"
         )
 
     def _latency(self) -> str:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import faust
+from faust.worker import Worker
 
 from riverrun.errors import RiverrunError
 from riverrun.records.topics import Kind
@@ -23,6 +24,7 @@ from services.alerts.broker import broker_settings
 from services.alerts.fold import Fold
 from services.alerts.intake import IntakePace, intake_of
 from services.alerts.outbox import Outbox
+from services.alerts.stop_limit import end_within
 from services.alerts.tables import PARTS, StateTables
 
 __all__ = ["AlertsApp", "application_id"]
@@ -169,7 +171,8 @@ class AlertsApp:
             If another process has taken over, or Kafka refuses something for good.
         """
         self._log.ensure_topics(self.topics())
-        worker = faust.Worker(self.app, redirect_stdouts=False, override_logging=False)
+        limit_s = self._deployment.settings.drain_limit_ms / 1000
+        worker = _Worker(self.app, limit_s, redirect_stdouts=False, override_logging=False)
         for name in ("faust", "mode"):
             logging.getLogger(name).setLevel(logging.WARNING)
         # While a broker is away it writes a hundred lines a second; our own clients say the same, with restraint.
@@ -181,6 +184,20 @@ class AlertsApp:
             self._outbox.stop()
             if self._failure is not None:
                 raise self._failure
+
+
+class _Worker(Worker):
+    """Faust's worker, with a limit to how long it may take to stop."""
+
+    def __init__(self, app: Any, stop_limit_s: float, **settings: Any) -> None:
+        super().__init__(app, **settings)
+        self._stop_limit_s = stop_limit_s
+
+    async def stop(self) -> None:
+        """Stop, or end the process when that takes too long."""
+        if not self.should_stop:
+            end_within(self._stop_limit_s)
+        await super().stop()
 
 
 def _record(message: Any) -> Record:
