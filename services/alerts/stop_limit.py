@@ -7,8 +7,6 @@ import os
 import sys
 import threading
 
-from riverrun.launch.process import EXIT_DRAIN_EXCEEDED
-
 __all__ = ["end_within"]
 
 _LOG = logging.getLogger("riverrun.alerts")
@@ -30,4 +28,4 @@ def _end(seconds: float) -> None:
     _LOG.error("not stopped after %.1f s; ending now, the next start recovers", seconds)
     logging.shutdown()
     sys.stdout.flush()
-    os._exit(EXIT_DRAIN_EXCEEDED)
+    os._exit(os.EX_TEMPFAIL)

@@ -25,6 +25,7 @@ from riverrun.pipeline import (
     variance,
     weekday_of,
 )
+from riverrun.river_imports import import_river
 
 __version__ = "0.1.0"
 
@@ -54,3 +55,6 @@ __all__ = [
     "variance",
     "weekday_of",
 ]
+
+# Before any other module of ours, or a pipeline file, imports River in full.
+import_river()

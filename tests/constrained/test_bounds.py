@@ -79,7 +79,7 @@ def test_wrong_limits_are_told_by_the_command_line() -> None:
 
 _LATE = """
 import sys
-from riverrun.launch.deferred_imports import deferred
+from riverrun.deferred_imports import deferred
 with deferred(["pandas", "scipy"], absent=["sklearn"]):
     from river import compose, drift, forest, linear_model, metrics, naive_bayes, optim, preprocessing, proba, tree
 heavy = {"pandas", "scipy", "sklearn"}
@@ -119,7 +119,7 @@ def test_what_is_put_off_is_imported_when_it_is_used_and_gives_the_same() -> Non
 
 _STANDING_IN = """
 import sys
-from riverrun.launch.deferred_imports import deferred
+from riverrun.deferred_imports import deferred
 with deferred(["colorsys", "wave", "email"], absent=["sched"]):
     import colorsys, email.message
     from wave import Error

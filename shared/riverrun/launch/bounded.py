@@ -16,8 +16,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final, NoReturn
 
+from riverrun.deferred_imports import deferred
 from riverrun.errors import RiverrunError
-from riverrun.launch.deferred_imports import deferred
 from riverrun.launch.memory_guard import MemoryGuard
 
 __all__ = ["become_bounded"]

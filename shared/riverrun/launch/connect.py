@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from importlib import import_module
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
@@ -13,7 +14,6 @@ from riverrun.adapters.kafka_log import KafkaLog, kafka_producer
 from riverrun.adapters.kafka_properties import KafkaTuning
 from riverrun.adapters.redis_partials import RedisPartials
 from riverrun.adapters.rocks_store import StoreSizes, open_slot
-from riverrun.adapters.schema_registry import RegistryIds, RegistrySettings
 from riverrun.embedded.addresses import Addresses
 from riverrun.errors import RiverrunError, UnavailableError
 from riverrun.launch.failpoint import read_failpoint
@@ -144,5 +144,9 @@ def _schema_ids(log: KafkaLog, topology: Topology, properties: Mapping[str, str]
 
 
 def _registry_ids() -> SchemaIds | None:
-    registry = RegistrySettings.from_environment()
-    return RegistryIds(registry) if registry is not None else None
+    if not os.environ.get("SCHEMA_REGISTRY_URL", "").strip():
+        return None
+    # Its client takes a tenth of a second to import, which every start without a registry would wait for.
+    adapter = import_module("riverrun.adapters.schema_registry")
+    ids: SchemaIds = adapter.RegistryIds(adapter.RegistrySettings.from_environment())
+    return ids
