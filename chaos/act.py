@@ -19,6 +19,7 @@ from chaos.judge import judge
 from chaos.layouts import Layout, Setting
 from chaos.scene import Kind, Scene
 from chaos.strike import strike
+from chaos.telling import alerts_told
 from riverrun.errors import RiverrunError
 from riverrun.runtime.degradations import Degradation
 
@@ -105,8 +106,10 @@ def conclude(layout: Layout, scene: Scene, setting: Setting) -> Outcome:
     # Everything is mended, and all say so; a backlog may still be worked off.
     mended = {Degradation.LAGGING.value, Degradation.MODEL_REFUSED.value}
     scene.until("nothing to be degraded any more", lambda: world.watch.degraded() <= mended)
-    world.drain(*list(world.services))
+    world.drain(*[service for service in world.services if service.stages])
     world.rest()
+    if layout.tells:
+        scene.findings += alerts_told(scene)
     evidence = gather(world)
     outcome = Outcome(layout.name, setting.seed)
     # The watchers saw every moment; what they saw counts as what is found at rest.

@@ -10,24 +10,33 @@ from pathlib import Path
 from typing import Final
 
 from chaos.brokers import ThreeBrokers
+from chaos.faults.alerts import ALERTS
 from chaos.faults.disks import DISKS
 from chaos.faults.network import NETWORK
 from chaos.faults.processes import CHAINED, MEMBERS, SERVICES
 from chaos.faults.servers import KAFKA, ONE_OF_THREE, REDIS
 from chaos.parcels import DISORDER, ParcelLoad
+from chaos.plain_alerts import SUBSCRIPTION
 from chaos.proxies import KafkaProxy, Proxy
+from chaos.receiver import Receiver
 from chaos.scene import Kind, Scene
 from chaos.services import Service
 from chaos.witness import PredictionsWatcher, RedisWatcher, Witness
 from chaos.world import IN_ORDER, Plan, World
+from riverrun.adapters.kafka_log import kafka_producer
 from riverrun.embedded import EmbeddedCluster, EmbeddedKafka, EmbeddedRedis
 from riverrun.embedded.addresses import Addresses
+from riverrun.records.items import AlertCommand
+from riverrun.records.topics import Kind as Topic
+from services.alerts.app import INSTANCE
+from services.alerts.channels import SECRETS
 
 __all__ = ["APART", "LAYOUTS", "Layout", "Setting", "quiet"]
 
 _BEGIN_LIMIT_S: Final = 300.0
 _FIRST: Final = ("ingest", "features", "score")
 _SECOND: Final = ("labels", "learn")
+_SECRET: Final = "CHAOS"
 
 
 def quiet(line: str) -> None:
@@ -65,6 +74,7 @@ class _Servers:
     redis: EmbeddedRedis
     kafka_proxies: dict[str, KafkaProxy] = field(default_factory=dict)
     redis_proxy: Proxy | None = None
+    receiver: Receiver = field(default_factory=lambda: Receiver(0))
 
 
 Start = Callable[[World, _Servers], Mapping[str, Service]]
@@ -87,6 +97,8 @@ class Layout:
         Of the producers' topics.
     comparable
         Whether what it leaves must be what an undisturbed run leaves.
+    tells
+        Whether the alerts service runs.
     """
 
     name: str
@@ -95,6 +107,7 @@ class Layout:
     start: Start
     partitions: int = 1
     comparable: bool = False
+    tells: bool = False
 
     @contextmanager
     def stage(self, setting: Setting) -> Iterator[Scene]:
@@ -114,6 +127,7 @@ class Layout:
             rng = random.Random(setting.seed)
             scene = Scene(world, servers.brokers, servers.redis, services, witness, rng)
             scene.kafka_proxies, scene.redis_proxy = servers.kafka_proxies, servers.redis_proxy
+            scene.receiver = servers.receiver
             stages = {stage for service in services.values() for stage in service.stages}
             begun = "the first commit of everything"
             scene.until(begun, lambda: stages <= {name for name, _ in world.watch.latest}, _BEGIN_LIMIT_S)
@@ -136,6 +150,12 @@ def _behind_proxies(setting: Setting, stack: ExitStack) -> _Servers:
 def _three(setting: Setting, stack: ExitStack) -> _Servers:
     brokers = stack.enter_context(ThreeBrokers(setting.folder / "servers", quiet))
     return _Servers(brokers.addresses, brokers.nodes, brokers.redis)
+
+
+def _with_receiver(setting: Setting, stack: ExitStack) -> _Servers:
+    servers = _embedded(setting, stack)
+    servers.receiver = stack.enter_context(Receiver(setting.seed))
+    return servers
 
 
 def _apart(world: World, servers: _Servers) -> Mapping[str, Service]:
@@ -163,6 +183,29 @@ def _halves(world: World, servers: _Servers) -> Mapping[str, Service]:
     return services
 
 
+def _telling(world: World, servers: _Servers) -> Mapping[str, Service]:
+    """Start a chain, and the alerts beside it, with one subscriber."""
+    receiver = servers.receiver
+    _subscribe(world, f"http://{receiver.address}/")
+    settings = {
+        f"{SECRETS}{_SECRET}": receiver.secret,
+        "RIVERRUN_WEBHOOK_ALLOW": receiver.address,
+        # Who comes back under its name takes over at once.
+        INSTANCE: "the-one",
+    }
+    alerts = Service.alerts(world.file, world.environment(settings), world.folder)
+    return {"chain": world.chain(), "alerts": world.started(alerts)}
+
+
+def _subscribe(world: World, url: str) -> None:
+    command = AlertCommand("subscribe-1", "subscribe", 0, "chaos", subscription=SUBSCRIPTION, channel="webhook")
+    command.url, command.secret = url, _SECRET
+    key, value, headers = world.deployment.wire.to_wire(command, 0)
+    producer = kafka_producer(dict(world.addresses.kafka))
+    producer.produce(world.deployment.topology.names[Topic.ALERT_COMMANDS], value, key, 0, headers=[*headers])
+    producer.flush()
+
+
 def _through(servers: _Servers, name: str) -> Addresses:
     if servers.redis_proxy is None:
         return servers.addresses
@@ -177,5 +220,6 @@ LAYOUTS: Final = (
     Layout("chained", CHAINED, _embedded, _chained, comparable=True),
     Layout("members", MEMBERS, _embedded, _members, partitions=2),
     Layout("network", NETWORK, _behind_proxies, _halves),
+    Layout("alerts", ALERTS, _with_receiver, _telling, tells=True),
     Layout("three-brokers", ONE_OF_THREE, _three, _halves),
 )

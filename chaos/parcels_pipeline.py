@@ -11,6 +11,7 @@ from typing import Final
 from river import compose, linear_model, preprocessing, tree
 
 from riverrun import Label, Model, Pipeline, Stream, count, hour_of, last, log1p, mean
+from riverrun.pipeline.alerts import CounterRule
 
 NAME: Final = Path(__file__).parent.name
 _TIME: Final = {"type": "long", "logicalType": "timestamp-millis"}
@@ -55,5 +56,7 @@ pipeline = Pipeline(
     label=Label(delivered.hours > 24, join="parcel_id", wait="3d", otherwise=True),
     champion=Model("logistic", logistic_regression),
     challengers=[Model("tree", lambda: tree.HoeffdingTreeClassifier(grace_period=50))],
+    # Every time that there is something to tell it is told: so what is due is plain.
+    alerts=[CounterRule(name="duplicates", stage="ingest", counter="duplicates", cooldown="0s", burst=1_000_000)],
     snapshot_every=80,
 )

@@ -10,6 +10,7 @@ from typing import Final
 
 from chaos.findings import Finding, Sort
 from chaos.proxies import KafkaProxy, Proxy
+from chaos.receiver import Receiver
 from chaos.services import STAGES, Service
 from chaos.witness import Witness
 from chaos.world import World
@@ -45,6 +46,8 @@ class Scene:
         Decides when and how.
     kafka_proxies, redis_proxy
         Before the servers, for each service by name, where there are any.
+    receiver
+        Who alerts are delivered to; nobody tells it any in most scenes.
     findings
         What a fault's own check found to be wrong.
     """
@@ -57,7 +60,12 @@ class Scene:
     rng: random.Random
     kafka_proxies: Mapping[str, KafkaProxy] = field(default_factory=dict)
     redis_proxy: Proxy | None = None
+    receiver: Receiver = field(default_factory=lambda: Receiver(0))
     findings: list[Finding] = field(default_factory=list)
+
+    def taken(self) -> int:
+        """Return how many alerts were delivered."""
+        return self.receiver.alerts
 
     @property
     def kafka(self) -> EmbeddedKafka:
@@ -115,8 +123,11 @@ class Kind:
         Injects and mends it.
     hits
         The stages that must commit again afterwards.
+    again
+        What must rise again afterwards as well, if anything.
     """
 
     name: str
     run: Run
     hits: tuple[str, ...] = STAGES
+    again: Callable[[Scene], int] | None = None

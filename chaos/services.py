@@ -68,6 +68,19 @@ class Service:
         service.stages = tuple(stages)
         return service
 
+    def another(self, name: str, settings: Mapping[str, str]) -> Service:
+        """Return the same again, as a process of its own with other settings."""
+        service = Service(name, self._command[1:], {**self._environment, **settings}, self.log.parent)
+        service.stages = self.stages
+        return service
+
+    @classmethod
+    def alerts(cls, file: Path, environment: Mapping[str, str], logs: Path) -> Service:
+        """Return the alerts service: ``python -m services.alerts FILE``. It runs no stage."""
+        service = cls("alerts", ["-m", "services.alerts", str(file)], environment, logs)
+        service.stages = ()
+        return service
+
     def start(self, **settings: str) -> None:
         """Start, or start again; ``settings`` are for this life alone.
 

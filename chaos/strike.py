@@ -36,8 +36,11 @@ def strike(scene: Scene, kinds: Sequence[Kind], tell: Callable[[str], None]) -> 
     ended_ms, ended = now_ms(), time.monotonic()
     name = " + ".join(kind.name for kind in kinds)
 
+    rising = [(kind.again, kind.again(scene)) for kind in kinds if kind.again is not None]
+
     def all_go_on() -> bool:
-        return all(world.watch.committed[place] > ended_ms for place in places)
+        committed = all(world.watch.committed[place] > ended_ms for place in places)
+        return committed and all(count(scene) > before for count, before in rising)
 
     recovery: float | None = None
     outage: float | None = None

@@ -249,7 +249,7 @@ class World:
         StuckError
             If something still runs, or the chain does not come to an end.
         """
-        if self.services:
+        if any(service.stages for service in self.services):
             raise StuckError("something still runs")
         last = self.chain("last")
         self.catch_up()

@@ -1,0 +1,102 @@
+"""Faults of the alerts: the service killed, fenced and ended at failpoints, its receiver down or deaf."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from typing import Final
+
+from chaos.scene import Kind, Scene
+from chaos.services import Service
+from riverrun.launch.failpoint import FAILPOINT
+from riverrun.runtime.failpoints import Failpoint
+from services.alerts.app import INSTANCE
+
+__all__ = ["ALERTS"]
+
+_SESSION_S: Final = 7.0
+"""A little longer than a member's session."""
+_KILLED: Final = -9
+_SERVICE: Final = "alerts"
+_POINTS: Final = (Failpoint.BEFORE_COMMIT, Failpoint.AFTER_COMMIT, Failpoint.BETWEEN_STATES)
+
+
+def _service(scene: Scene) -> Service:
+    return scene.services[_SERVICE]
+
+
+def _kill(scene: Scene) -> Iterator[float]:
+    """Kill it; it is back after a while."""
+    _service(scene).kill()
+    yield scene.rng.uniform(0.0, 2.0)
+    _service(scene).start()
+
+
+def _sigterm(scene: Scene) -> Iterator[float]:
+    """Ask it to end; what hangs is ended at its limit, which loses nothing."""
+    scene.drain(_service(scene), (0, os.EX_TEMPFAIL))
+    _service(scene).start()
+    yield 0.0
+
+
+def _die_at(point: Failpoint, scene: Scene) -> Iterator[float]:
+    """Let it end itself at a failpoint, and start it again without."""
+    service = _service(scene)
+    service.kill()
+    service.start(**{FAILPOINT: f"{point}:{scene.rng.randint(1, 4)}"})
+    service.doomed = True
+    scene.until(f"death at {point}", lambda: service.ended is not None, 120.0)
+    code = service.wait()
+    if code != _KILLED:
+        scene.wrong(f"{service.name} was to die at {point}, and ended with {code}\n{service.told()}")
+    service.start()
+    yield 0.0
+
+
+def _zombie(scene: Scene) -> Iterator[float]:
+    """Freeze it past its session, let another take over, and let it go on as if nothing had been."""
+    frozen = _service(scene)
+    frozen.freeze()
+    other = frozen.another("other", {INSTANCE: "the-other"})
+    scene.world.started(other)
+    yield _SESSION_S
+    before = scene.taken()
+    scene.until("the other to tell alerts", lambda: scene.taken() > before)
+    frozen.thaw()
+    yield scene.rng.uniform(1.0, 3.0)
+    other.kill()
+    scene.world.services.remove(other)
+
+
+def _receiver_down(scene: Scene) -> Iterator[float]:
+    """Let the receiver refuse everything for some seconds."""
+    scene.receiver.down = True
+    yield scene.rng.uniform(2.0, 6.0)
+    scene.receiver.down = False
+
+
+def _receiver_deaf(scene: Scene) -> Iterator[float]:
+    """Let the receiver take what comes and say that it has not: it comes again, under the same key."""
+    scene.receiver.deaf = True
+    yield scene.rng.uniform(1.0, 3.0)
+    scene.receiver.deaf = False
+
+
+def _kafka_killed(scene: Scene) -> Iterator[float]:
+    """Kill the broker under the alerts and all else."""
+    scene.kafka.kill()
+    yield scene.rng.uniform(0.0, 3.0)
+    scene.kafka.start()
+
+
+ALERTS: Final = (
+    Kind("alerts.killed", _kill, (), Scene.taken),
+    Kind("alerts.sigterm", _sigterm, (), Scene.taken),
+    *(Kind(f"alerts.failpoint.{point}", partial(_die_at, point), (), Scene.taken) for point in _POINTS),
+    Kind("alerts.zombie", _zombie, (), Scene.taken),
+    Kind("alerts.receiver-down", _receiver_down, (), Scene.taken),
+    Kind("alerts.receiver-deaf", _receiver_deaf, (), Scene.taken),
+    Kind("alerts.kafka-killed", _kafka_killed, again=Scene.taken),
+)
+"""For a chain with the alerts beside it."""
