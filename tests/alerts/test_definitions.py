@@ -53,7 +53,7 @@ WRONG: list[tuple[str, str, Callable[[], AlertRule | Route]]] = [
     ("unknown-stage", "'lern'", lambda: LagRule(name="l", stage="lern")),
     ("unknown-stage", "'lern'", lambda: CounterRule(name="l", stage="lern", counter="refused")),
     ("unknown-stream", "'nothing'", lambda: SilenceRule(name="s", stream="nothing")),
-    ("bad-duration", "cooldown", lambda: ChampionRule(name="c", cooldown="0s")),
+    ("bad-duration", "cooldown", lambda: ChampionRule(name="c", cooldown="367d")),
     ("bad-duration", "escalate_after", lambda: ChampionRule(name="c", escalate_after="800d")),
     ("bad-duration", "digest", lambda: ChampionRule(name="c", digest="0s")),
     ("bad-duration", "over", lambda: SilenceRule(name="s", stream="asked", over="0s")),

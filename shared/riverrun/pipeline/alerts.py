@@ -55,7 +55,7 @@ class AlertRule:
     severity : {"info", "warning", "critical"}
         How bad it is at least.
     cooldown : duration
-        How long nothing is said again of an incident, in event time.
+        How long nothing is said again of an incident, in event time; ``0s`` tells whatever is noticed.
     lasting : duration
         For how long the condition must have held before anything is said. Findings of drift and changes of the
         champion do not last: they are told at once.

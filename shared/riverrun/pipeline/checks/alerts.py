@@ -58,7 +58,7 @@ def _check_rule(rule: AlertRule) -> Iterator[Problem]:
     if rule.burst < 1:
         yield _bad(rule, f"burst is {rule.burst}", "let it tell at least one alert before it sums up")
     lengths: list[tuple[str, Duration | None, int]] = [
-        ("cooldown", rule.cooldown, 1),
+        ("cooldown", rule.cooldown, 0),
         ("lasting", rule.lasting, 0),
         ("escalate_after", rule.escalate_after, 1),
         ("digest", rule.digest, 1),
@@ -69,7 +69,7 @@ def _check_rule(rule: AlertRule) -> Iterator[Problem]:
             yield Problem(
                 "bad-duration",
                 f"{what} of the alert rule {rule.name!r} is {length!r}",
-                "choose a time between 1ms and 366d",
+                f"choose a time between {least}ms and 366d",
                 rule.location,
             )
 
