@@ -25,6 +25,7 @@ from services.alerts.fold import Fold
 from services.alerts.intake import IntakePace, intake_of
 from services.alerts.outbox import Outbox
 from services.alerts.stop_limit import end_within
+from services.alerts.table_recovery import PromptTables
 from services.alerts.tables import PARTS, StateTables
 
 __all__ = ["AlertsApp", "application_id"]
@@ -96,6 +97,7 @@ class AlertsApp:
             broker_heartbeat_interval=_SESSION_S / 4,
             broker_commit_interval=1.0,
             table_standby_replicas=0,
+            TableManager=PromptTables,
             consumer_group_instance_id=os.environ.get(INSTANCE) or None,
             web_enabled=False,
             datadir=str(deployment.settings.data_folder / "faust"),
