@@ -5,23 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from examples.flights.alert_tables import day, drift_table, incidents_table
 from examples.flights.alerts import Told
 from examples.flights.quality import Quality
 from riverrun.launch.survey import Survey
 from riverrun.records.items import Alert
 
 _DEAD = "dead:"
-_MOST_ALERTS = 30
-
-
-def _day(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%d %b %H:%M")
 
 
 def _alert(alert: Alert) -> dict[str, object]:
@@ -31,7 +26,7 @@ def _alert(alert: Alert) -> dict[str, object]:
         "rule": alert.rule,
         "severity": alert.severity,
         "subject": alert.subject,
-        "time": _day(alert.time),
+        "time": day(alert.time),
         "title": alert.title,
     }
 
@@ -125,7 +120,8 @@ class Report:
     def print(self, console: Console) -> None:
         """Print the report for people."""
         console.print(self._quality_table())
-        console.print(self._alerts_table())
+        console.print(incidents_table(self.told.alerts))
+        console.print(drift_table(self.told.alerts))
         lines = (self._intake(), self._ledger(), self._speed(), self._latency(), self._deliveries(), self._verdict())
         for line in lines:
             console.print(line, markup=False)
@@ -166,24 +162,6 @@ class Report:
             f"{len(told.alerts)} alerts, {len(told.delivered)} of them delivered to a webhook on this machine, which "
             f"verified each signature ({told.refused} refused)"
         )
-
-    def _alerts_table(self) -> Table:
-        """Return a row an incident: since when, until when, and what was told first."""
-        table = Table(title="alerts of the year", title_justify="left", header_style="bold")
-        for name in ("since", "until", "severity", "what"):
-            table.add_column(name)
-        first: dict[str, Alert] = {}
-        over: dict[str, Alert] = {}
-        for alert in self.told.alerts:
-            first.setdefault(alert.incident, alert)
-            if alert.status == "resolved":
-                over[alert.incident] = alert
-        for incident, alert in list(first.items())[:_MOST_ALERTS]:
-            until = _day(over[incident].time) if incident in over else ""
-            table.add_row(_day(alert.time), until, alert.severity, alert.title)
-        if len(first) > _MOST_ALERTS:
-            table.add_row("", "", "", f"and {len(first) - _MOST_ALERTS} more")
-        return table
 
     def _quality_table(self) -> Table:
         table = Table(title="predictions against labels", title_justify="left", header_style="bold")

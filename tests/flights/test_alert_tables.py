@@ -1,0 +1,53 @@
+"""The report's tables of alerts: incidents begin and end, drift is summed up by kind."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+from rich.table import Table
+
+from examples.flights.alert_tables import drift_table, incidents_table
+from riverrun.records.items import Alert, Source
+
+HOUR = 3_600_000
+
+
+def _alert(number: int, status: str = "raised", kind: str = "quality", subject: str = "logistic") -> Alert:
+    incident = "first" if kind == "quality" else f"i{number}"
+    alert = Alert(
+        f"a{number}", incident, status, "rule", kind, "warning", subject, number * HOUR, f"title {number}", SOURCE
+    )
+    if kind == "drift" and number % 2:
+        alert.segment = {"carrier": "UA"}
+    return alert
+
+
+SOURCE = Source("t", 0, 0)
+ALERTS = [
+    _alert(0),
+    _alert(1, kind="drift", subject="input dewp"),
+    _alert(2, kind="drift", subject="input visib"),
+    _alert(3, kind="drift", subject="missing pressure"),
+    _alert(5, "resolved"),
+]
+
+
+def _rows(table: Table) -> list[list[str]]:
+    console = Console(file=io.StringIO(), width=200)
+    console.print(table)
+    text = console.file.getvalue() if isinstance(console.file, io.StringIO) else ""
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in text.splitlines() if line.startswith("│")]
+
+
+def test_an_incident_has_one_row_from_when_to_when() -> None:
+    """What was told first is shown, and drift is not among them."""
+    assert _rows(incidents_table(ALERTS)) == [["01 Jan 00:00", "01 Jan 05:00", "warning", "title 0"]]
+
+
+def test_findings_of_drift_are_summed_up_by_kind() -> None:
+    """The most frequent kind comes first."""
+    assert _rows(drift_table(ALERTS)) == [
+        ["input", "2", "01 Jan 01:00", "01 Jan 02:00", "dewp, visib", "carrier=UA"],
+        ["missing", "1", "01 Jan 03:00", "01 Jan 03:00", "pressure", "carrier=UA"],
+    ]
