@@ -18,6 +18,7 @@ __all__ = [
     "END_OF_PARTITION",
     "EXISTS",
     "FENCED",
+    "FORGOTTEN",
     "HEALS",
     "REFUSED",
     "UNKNOWN_TOPIC",
@@ -42,6 +43,9 @@ UNKNOWN_TOPIC: Final = frozenset({"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC"})
 
 FENCED: Final = frozenset({"_FENCED", "PRODUCER_FENCED", "INVALID_PRODUCER_EPOCH"})
 """The transactional id has a newer epoch than the writer."""
+
+FORGOTTEN: Final = frozenset({"_UNKNOWN_PARTITION", "_UNKNOWN_TOPIC"})
+"""The client's cache lacks the partition. It may be wrong: a broker that came back may have told it so."""
 
 DENIED: Final = frozenset(
     {

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from riverrun.adapters.kafka_connection import ClientLog
-from riverrun.adapters.kafka_errors import ELECTING, EXISTS, UNKNOWN_TOPIC, error_of, unavailable
+from riverrun.adapters.kafka_errors import ELECTING, EXISTS, FORGOTTEN, UNKNOWN_TOPIC, error_of, unavailable
 from riverrun.adapters.kafka_membership import KafkaMembership
 from riverrun.adapters.kafka_properties import KafkaProperties, KafkaTuning
 from riverrun.adapters.kafka_reader import KafkaReader
@@ -189,6 +189,7 @@ class KafkaLog:
     def _watermarks(self, topic: str, partition: int) -> tuple[int, int]:
         deadline = time.monotonic() + self._tuning.request_timeout
         settle = threading.Event()
+        asked = False
         while True:
             try:
                 # The client refuses to be called by two threads at once.
@@ -201,9 +202,22 @@ class KafkaLog:
             except (KafkaException, RuntimeError) as error:
                 failure = error_of(error)
                 # A broker that has just started answers before it leads its partitions.
-                if failure is None or failure.name() not in ELECTING or time.monotonic() > deadline:
+                is_electing = failure is not None and failure.name() in ELECTING and time.monotonic() <= deadline
+                # What the client believes of a topic, it believes for minutes.
+                is_forgotten = failure is not None and failure.name() in FORGOTTEN and not asked
+                if not is_electing and not (is_forgotten and self._hears_of(topic, partition)):
                     raise unavailable(f"cannot look up the offsets of {topic}[{partition}]", error) from error
+                asked = asked or is_forgotten
                 settle.wait(_SETTLE)
+
+    def _hears_of(self, topic: str, partition: int) -> bool:
+        """Ask the cluster what partitions a topic has, which renews what the client believes."""
+        try:
+            with self._asking:
+                metadata = self._offsets.list_topics(topic, timeout=self._tuning.request_timeout).topics.get(topic)
+        except (KafkaException, RuntimeError):
+            return False
+        return metadata is not None and metadata.error is None and partition in metadata.partitions
 
     def _answer(self, what: str, future: Future[_Answer]) -> _Answer:
         try:

@@ -1,0 +1,64 @@
+"""What the client believes of a partition may be wrong for minutes: then the cluster is asked."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from riverrun.adapters import kafka_log
+from riverrun.adapters.kafka_log import KafkaLog
+from riverrun.adapters.kafka_properties import KafkaTuning
+from riverrun.runtime.ports import LogUnavailableError
+
+_UNKNOWN_PARTITION = -190
+
+
+class _Misled:
+    """Stands for librdkafka's consumer with a cache that lacks the partition, until it hears of it anew.
+
+    As seen when one of three brokers was frozen and came back: every look-up failed for five minutes.
+    """
+
+    partitions: dict[int, object]
+    asked = 0
+
+    def __init__(self, properties: dict[str, object], **rest: object) -> None:
+        del properties, rest
+        self.knows = False
+
+    def poll(self, timeout: float) -> None:
+        del timeout
+
+    def get_watermark_offsets(self, place: Any, timeout: float) -> tuple[int, int]:
+        del place, timeout
+        if not self.knows:
+            raise KafkaException(KafkaError(_UNKNOWN_PARTITION))
+        return 3, 7
+
+    def list_topics(self, topic: str, timeout: float) -> Any:
+        del timeout
+        type(self).asked += 1
+        self.knows = 0 in self.partitions
+        return SimpleNamespace(topics={topic: SimpleNamespace(error=None, partitions=self.partitions)})
+
+
+def _log(monkeypatch: pytest.MonkeyPatch, partitions: dict[int, object]) -> KafkaLog:
+    misled = type("Misled", (_Misled,), {"partitions": partitions, "asked": 0})
+    monkeypatch.setattr(kafka_log, "Consumer", misled)
+    return KafkaLog({"bootstrap.servers": "127.0.0.1:1"}, KafkaTuning(request_timeout=0.3))
+
+
+def test_a_partition_that_the_cache_lacks_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One question to the cluster, and the look-up goes on."""
+    log = _log(monkeypatch, {0: object()})
+    assert (log.start_offset("t", 0), log.high_watermark("t", 0)) == (3, 7)
+
+
+def test_a_partition_that_is_not_there_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not asked for again and again."""
+    log = _log(monkeypatch, {})
+    with pytest.raises(LogUnavailableError, match=r"t\[0\]"):
+        log.start_offset("t", 0)
