@@ -15,7 +15,8 @@ from riverrun.errors import UnavailableError
 
 __all__ = ["KAFKA_VERSION", "cache_folder", "kafka_jars"]
 
-KAFKA_VERSION = "4.4.0"
+# Not 4.3 or 4.4: there a coordinator that restarts may leave a transaction open for ever (docs/decisions/0026).
+KAFKA_VERSION = "4.2.1"
 
 # Pinned like everything else that runs at build time; -C below makes Maven refuse a file whose checksum
 # differs.
