@@ -57,12 +57,12 @@ class Receiver:
         self.refused = 0
         self._signer = Signer.of(self.secret)
         self._lock = Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._thread = Thread(target=self._server.serve_forever, name="chaos-receiver", daemon=True)
+        self._server: ThreadingHTTPServer | None = None
 
     @property
     def address(self) -> str:
-        """Its host and port."""
+        """Its host and port, while it listens."""
+        assert self._server is not None, "it does not listen"
         return f"127.0.0.1:{self._server.server_address[1]}"
 
     @property
@@ -86,16 +86,17 @@ class Receiver:
 
     def __enter__(self) -> Self:
         """Listen."""
-        self._thread.start()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        Thread(target=self._server.serve_forever, name="chaos-receiver", daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Stop listening."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
 
 
 def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:

@@ -72,6 +72,7 @@ _NEVER_TOGETHER: Final = (
     frozenset({"kill.", "sigterm.", "stages.", "failpoint.", "member.", "zombie"}),
     frozenset({"kill.", "sigterm.", "stages.", "snapshot.", "checkpoint.", "store.", "state."}),
     frozenset({"network."}),
+    frozenset({"alerts."}),
 )
 
 
