@@ -53,13 +53,14 @@ class IntakePace:
     """How the intake passes its time, in seconds.
 
     ``wait`` waits so long, or less if it is to stop, and returns whether it is; ``monotonic`` is a clock; ``tick`` how
-    often a mark is written though nothing came; ``idle`` how long it rests when nothing came.
+    often a mark is written though nothing came; ``idle`` how long it rests when less
+    than a full batch came: Faust must keep up with its transactions.
     """
 
     wait: Callable[[float], bool]
     monotonic: Callable[[], float]
     tick: float = 5.0
-    idle: float = 0.1
+    idle: float = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ class Intake:
                     self.close()
                     self._pace.wait(waits.next())
                     continue
-                if not copied:
+                if copied < _BATCH:
                     self._pace.wait(self._pace.idle)
         finally:
             self.close()
