@@ -104,7 +104,8 @@ class Admission:
             kind = ProblemKind.BAD_REQUEST if refused.reason is Reason.NOT_JSON else ProblemKind.REFUSED
             raise Problem(kind, refused.detail, members={"reason": refused.reason.value}) from refused
         if len(given) > self._max_items:
-            raise Problem(ProblemKind.TOO_LARGE, f"{len(given)} events at once, {self._max_items} are allowed")
+            detail = f"{len(given)} events at once, {self._max_items} are allowed"
+            raise Problem(ProblemKind.REFUSED, detail, members={"reason": Reason.TOO_LARGE.value})
         received = self._defaults.now_ms()
         admitted = []
         for position, each in enumerate(given):

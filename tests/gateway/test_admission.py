@@ -110,8 +110,9 @@ def test_what_would_be_a_dead_letter_is_a_problem(body: bytes, status: int, reas
 
 
 def test_the_position_of_the_bad_one_is_told() -> None:
-    """One bad event of several refuses all, and its position is named; too many at once are too large."""
+    """One bad event of several refuses all, and its position is named; too many at once break the schema as well."""
     assert refusal(json.dumps([EVENT, EVENT, {}]).encode()).members["position"] == 2
-    assert refusal(json.dumps([EVENT] * 4).encode()).kind.status == 413
+    many = refusal(json.dumps([EVENT] * 4).encode())
+    assert (many.kind.status, many.members) == (422, {"reason": "too_large"})
     admitted, _ = made()[0].take(b"[]")
     assert admitted == list[Admitted]()
