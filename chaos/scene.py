@@ -15,12 +15,16 @@ from chaos.services import STAGES, Service
 from chaos.witness import Witness
 from chaos.world import World
 from riverrun.embedded import EmbeddedKafka, EmbeddedRedis
+from riverrun.launch.failpoint import FAILPOINT
 from riverrun.runtime.degradations import Degradation
+from riverrun.runtime.failpoints import Failpoint
 
 __all__ = ["Kind", "Run", "Scene", "now_ms"]
 
 
 _SILENT_MS: Final = 20_000
+_DEATH_LIMIT_S: Final = 120.0
+_KILLED: Final = -9
 
 
 def now_ms() -> int:
@@ -87,6 +91,17 @@ class Scene:
         code = service.wait()
         if code not in codes:
             self.wrong(f"{service.name}, asked to drain, ended with {code}\n{service.told()}")
+
+    def die_at(self, service: Service, point: Failpoint, passes: int) -> None:
+        """Let a service end itself at a failpoint, when it has passed it so often, and start it again without."""
+        service.kill()
+        service.start(**{FAILPOINT: f"{point}:{passes}"})
+        service.doomed = True
+        self.until(f"death at {point}", lambda: service.ended is not None, _DEATH_LIMIT_S)
+        code = service.wait()
+        if code != _KILLED:
+            self.wrong(f"{service.name} was to die at {point}, and ended with {code}\n{service.told()}")
+        service.start()
 
     def told(self, stage: str, what: Degradation) -> None:
         """Wait until a stage says in its commit records that it is degraded: a fault lasts until it is told.

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
+from chaos.faults.servers import kafka_killed
 from chaos.scene import Kind, Scene
 from chaos.services import Service
-from riverrun.launch.failpoint import FAILPOINT
 from riverrun.runtime.failpoints import Failpoint
 from services.alerts.app import INSTANCE
 
@@ -17,7 +17,6 @@ __all__ = ["ALERTS"]
 
 _SESSION_S: Final = 7.0
 """A little longer than a member's session."""
-_KILLED: Final = -9
 _SERVICE: Final = "alerts"
 _POINTS: Final = (Failpoint.BEFORE_COMMIT, Failpoint.AFTER_COMMIT, Failpoint.BETWEEN_STATES)
 
@@ -42,15 +41,7 @@ def _sigterm(scene: Scene) -> Iterator[float]:
 
 def _die_at(point: Failpoint, scene: Scene) -> Iterator[float]:
     """Let it end itself at a failpoint, and start it again without."""
-    service = _service(scene)
-    service.kill()
-    service.start(**{FAILPOINT: f"{point}:{scene.rng.randint(1, 4)}"})
-    service.doomed = True
-    scene.until(f"death at {point}", lambda: service.ended is not None, 120.0)
-    code = service.wait()
-    if code != _KILLED:
-        scene.wrong(f"{service.name} was to die at {point}, and ended with {code}\n{service.told()}")
-    service.start()
+    scene.die_at(_service(scene), point, scene.rng.randint(1, 4))
     yield 0.0
 
 
@@ -83,13 +74,6 @@ def _receiver_deaf(scene: Scene) -> Iterator[float]:
     scene.receiver.deaf = False
 
 
-def _kafka_killed(scene: Scene) -> Iterator[float]:
-    """Kill the broker under the alerts and all else."""
-    scene.kafka.kill()
-    yield scene.rng.uniform(0.0, 3.0)
-    scene.kafka.start()
-
-
 ALERTS: Final = (
     Kind("alerts.killed", _kill, (), Scene.taken),
     Kind("alerts.sigterm", _sigterm, (), Scene.taken),
@@ -97,6 +81,6 @@ ALERTS: Final = (
     Kind("alerts.zombie", _zombie, (), Scene.taken),
     Kind("alerts.receiver-down", _receiver_down, (), Scene.taken),
     Kind("alerts.receiver-deaf", _receiver_deaf, (), Scene.taken),
-    Kind("alerts.kafka-killed", _kafka_killed, again=Scene.taken),
+    Kind("alerts.kafka-killed", kafka_killed, again=Scene.taken),
 )
 """For a chain with the alerts beside it."""

@@ -8,7 +8,6 @@ from typing import Final
 
 from chaos.scene import Kind, Scene, now_ms
 from chaos.services import STAGES, Service
-from riverrun.launch.failpoint import FAILPOINT
 from riverrun.launch.process import EXIT_DRAIN_EXCEEDED
 from riverrun.runtime.failpoints import Failpoint
 
@@ -16,7 +15,6 @@ __all__ = ["CHAINED", "MEMBERS", "SERVICES"]
 
 _SESSION_S: Final = 3.0
 """A little longer than a member's session."""
-_KILLED: Final = -9
 _TERMINATED: Final = -15
 _MOST_PASSES: Final = {
     Failpoint.BEFORE_COMMIT: 6,
@@ -96,15 +94,7 @@ def _sigterm_without_kafka(scene: Scene) -> Iterator[float]:
 
 def _die_at(point: Failpoint, scene: Scene) -> Iterator[float]:
     """Let a process end itself at a failpoint, and start it again without."""
-    service = next(iter(scene.services.values()))
-    service.kill()
-    service.start(**{FAILPOINT: f"{point}:{scene.rng.randint(1, _MOST_PASSES[point])}"})
-    service.doomed = True
-    scene.until(f"death at {point}", lambda: service.ended is not None, 120.0)
-    code = service.wait()
-    if code != _KILLED:
-        scene.wrong(f"{service.name} was to die at {point}, and ended with {code}\n{service.told()}")
-    service.start()
+    scene.die_at(next(iter(scene.services.values())), point, scene.rng.randint(1, _MOST_PASSES[point]))
     yield 0.0
 
 

@@ -14,13 +14,13 @@ from chaos.services import limit_files
 from riverrun.embedded import EmbeddedKafka
 from riverrun.runtime.degradations import Degradation
 
-__all__ = ["KAFKA", "ONE_OF_THREE", "REDIS"]
+__all__ = ["KAFKA", "ONE_OF_THREE", "REDIS", "kafka_killed"]
 
 _NOWHERE: Final = "1"
 """A port at which no server listens."""
 
 
-def _kafka_killed(scene: Scene) -> Iterator[float]:
+def kafka_killed(scene: Scene) -> Iterator[float]:
     """Kill the broker; it is back after some seconds."""
     scene.kafka.kill()
     yield scene.rng.uniform(0.0, 3.0)
@@ -145,7 +145,7 @@ def _tell(client: Any, *command: str) -> None:
 
 
 KAFKA: Final = (
-    Kind("kafka.killed", _kafka_killed),
+    Kind("kafka.killed", kafka_killed),
     Kind("kafka.paused", _kafka_paused),
     Kind("kafka.restarted", _kafka_restarted),
     Kind("kafka.disk-full", _kafka_disk_full),

@@ -43,7 +43,6 @@ class DriftRun:
                 raise RiverrunError("the drift stages make no progress", hint="see drift.log in the demo's folder")
             # Another process works, and cannot wake us.
             time.sleep(_LOOK_S)
-        self._child.memory_mb()
         return self._child.peak_mb
 
     def _is_done(self) -> bool:

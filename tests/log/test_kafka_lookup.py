@@ -23,7 +23,6 @@ class _Misled:
     """
 
     partitions: dict[int, object]
-    asked = 0
 
     def __init__(self, properties: dict[str, object], **rest: object) -> None:
         del properties, rest
@@ -40,13 +39,12 @@ class _Misled:
 
     def list_topics(self, topic: str, timeout: float) -> Any:
         del timeout
-        type(self).asked += 1
         self.knows = 0 in self.partitions
         return SimpleNamespace(topics={topic: SimpleNamespace(error=None, partitions=self.partitions)})
 
 
 def _log(monkeypatch: pytest.MonkeyPatch, partitions: dict[int, object]) -> KafkaLog:
-    misled = type("Misled", (_Misled,), {"partitions": partitions, "asked": 0})
+    misled = type("Misled", (_Misled,), {"partitions": partitions})
     monkeypatch.setattr(kafka_log, "Consumer", misled)
     return KafkaLog({"bootstrap.servers": "127.0.0.1:1"}, KafkaTuning(request_timeout=0.3))
 
