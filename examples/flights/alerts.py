@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
 
-from examples.flights.children import Child
+from examples.flights.children import Child, wait_for
 from riverrun.adapters.kafka_bookmark import KafkaBookmark
 from riverrun.adapters.kafka_log import kafka_producer
 from riverrun.delivery.signing import SignatureError, Signer
@@ -34,8 +34,6 @@ from services.alerts.signals import read_mark
 
 _NAME: Final = "demo"
 _SETTING: Final = "DEMO"
-_LOOK_S: Final = 0.25
-_LIMIT_S: Final = 600.0
 _MOST_BYTES: Final = 1 << 20
 
 
@@ -154,14 +152,7 @@ class AlertsRun:
         return [item for record in records if isinstance(item := wire.item(record), Alert)]
 
     def _wait_for(self, look: Callable[[], int | None]) -> int:
-        limit = time.monotonic() + _LIMIT_S
-        while (found := look()) is None:
-            self._child.check()
-            if time.monotonic() > limit:
-                raise RiverrunError("the alerts service makes no progress", hint="see alerts.log in the demo's folder")
-            # Another process works, and cannot wake us.
-            time.sleep(_LOOK_S)
-        return found
+        return wait_for(look, self._child, what="the alerts service", see="alerts.log in the demo's folder")
 
 
 @contextmanager

@@ -8,9 +8,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from riverrun.errors import RiverrunError
 
@@ -18,7 +19,9 @@ RIVERRUN = (sys.executable, "-c", "from riverrun.cli import main; main()")
 """The ``riverrun`` command of this very environment, to be followed by its arguments."""
 
 _STOP_S = 30.0
+_LOOK_S = 0.25
 _STATUS = "/proc/{pid}/status"
+_Found = TypeVar("_Found")
 
 
 class Child:
@@ -120,6 +123,27 @@ class Child:
     def __exit__(self, *error: object) -> None:
         """End it."""
         self.stop()
+
+
+def wait_for(
+    look: Callable[[], _Found | None], *children: Child, what: str, see: str, limit_s: float = 600.0
+) -> _Found:
+    """Wait until ``look`` finds something, while children work; return what it found.
+
+    Raises
+    ------
+    RiverrunError
+        If one of them ends with an error, or ``what`` makes no progress.
+    """
+    limit = time.monotonic() + limit_s
+    while (found := look()) is None:
+        for child in children:
+            child.check()
+        if time.monotonic() > limit:
+            raise RiverrunError(f"{what} makes no progress", hint=f"see {see}")
+        # What is waited for happens in other processes, and they cannot wake us.
+        time.sleep(_LOOK_S)
+    return found
 
 
 def start_stages(name: str, file: Path, stages: Sequence[str], environment: Mapping[str, str], log: Path) -> Child:

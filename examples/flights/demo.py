@@ -19,7 +19,7 @@ from typing import Final
 from rich.console import Console
 
 from examples.flights.alerts import running_alerts
-from examples.flights.children import RIVERRUN, Child, start_publisher, start_stages
+from examples.flights.children import RIVERRUN, Child, start_publisher, start_stages, wait_for
 from examples.flights.display import Display
 from examples.flights.drift import running_drift
 from examples.flights.latency import LatencyWatch
@@ -45,7 +45,6 @@ _FEWEST: Final = 1_000
 _STEADY: Final = 10_000
 _STEADY_SHARE: Final = 10
 _LEAD: Final = 20_000
-_LOOK_S: Final = 0.25
 _SETTLE_S: Final = 1.5
 _LIMIT_S: Final = 3_600.0
 
@@ -173,14 +172,7 @@ class _Run:
         return measured, outcomes
 
     def _await(self, done: _Condition, *children: Child) -> None:
-        limit = time.monotonic() + _LIMIT_S
-        while not done():
-            for child in children:
-                child.check()
-            if time.monotonic() > limit:
-                raise RiverrunError("the demo makes no progress", hint=f"see the logs in {self._data}")
-            # What is waited for happens in other processes, and they cannot wake us.
-            time.sleep(_LOOK_S)
+        wait_for(lambda: done() or None, *children, what="the demo", see=f"the logs in {self._data}", limit_s=_LIMIT_S)
 
     def _fold(self, monitor: Monitor, display: Display, children: tuple[Child, Child], wanted: int) -> float:
         """Watch until so many messages are folded; return when the first prediction was there."""

@@ -5,20 +5,16 @@ In the replay's chain they would take a tenth of its time; nobody waits for what
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from examples.flights.children import Child, start_stages
-from riverrun.errors import RiverrunError
+from examples.flights.children import Child, start_stages, wait_for
 from riverrun.launch.survey import survey
 from riverrun.runtime.deployment import Deployment
 
 _STAGES: Final = ("drift-inputs", "drift-errors")
-_LOOK_S: Final = 0.5
-_LIMIT_S: Final = 600.0
 
 
 class DriftRun:
@@ -36,13 +32,9 @@ class DriftRun:
         RiverrunError
             If the process ends, or makes no progress.
         """
-        limit = time.monotonic() + _LIMIT_S
-        while not self._is_done():
-            self._child.check()
-            if time.monotonic() > limit:
-                raise RiverrunError("the drift stages make no progress", hint="see drift.log in the demo's folder")
-            # Another process works, and cannot wake us.
-            time.sleep(_LOOK_S)
+        wait_for(
+            lambda: self._is_done() or None, self._child, what="the drift process", see="drift.log in the demo's folder"
+        )
         return self._child.peak_mb
 
     def _is_done(self) -> bool:
