@@ -36,7 +36,8 @@ from services.learn.state import LearnState
 
 _FEATURES: Final = 40
 _BYTES: Final = 10_000_000
-_GROWN_BY: Final = 100
+_GROWN_BY: Final = 1.4
+_NEVER: Final = 1_000_000_000
 _TURNS: Final = 100
 _FLUSH_S: Final = 1.0
 _NOWHERE: Final = Source("", 0, 0)
@@ -83,16 +84,17 @@ def measure(lab: Lab, least: int = _BYTES) -> Figure:
 
 def pauses(folder: Path, least: int) -> tuple[Pause, Pause, int]:
     """Return the longest pause of the stream, beside and at once, and the snapshot's bytes."""
-    pipeline = replace(numbers_pipeline("pause", _FEATURES, grown_forest), snapshot_every=1_000_000)
+    pipeline = replace(numbers_pipeline("pause", _FEATURES, grown_forest), snapshot_every=_NEVER)
     core, state, examples = _stage(pipeline, folder)
-    size = 0
+    size, looked = 0, _TURNS
     while size < least:
-        for _ in range(_GROWN_BY):
+        # To look takes as long as to learn a hundred examples or more, so it is done seldom.
+        while core.position < looked:
             core.step(next(examples))
+        looked = int(looked * _GROWN_BY)
         # The first look costs as much as the pause; the stream has not begun.
         ((payload, _),) = taken_now([core.models.learners[0].estimator]).result()
         size = len(payload)
-    core.settings = replace(core.settings, snapshot_every=_TURNS)
     state.flush(core.positions())
     beside = _longest(core, state, examples, core.take)
     at_once = _longest(core, state, examples, taken_now)
@@ -103,6 +105,7 @@ def pauses(folder: Path, least: int) -> tuple[Pause, Pause, int]:
 def _longest(core: LearnCore, state: LearnState, examples: Iterator[Example], take: Take) -> Pause:
     """Learn until a snapshot was asked for and stored; return the longest turn less the median."""
     core.take = take
+    core.settings = replace(core.settings, snapshot_every=core.position + _TURNS)
     turns: list[float] = []
     worked: list[float] = []
     flushed = time.monotonic()
@@ -110,8 +113,11 @@ def _longest(core: LearnCore, state: LearnState, examples: Iterator[Example], ta
     for number in range(100 * _TURNS):
         began, at_work = time.perf_counter(), time.thread_time()
         core.step(next(examples))
+        waited = bool(core.captures)
+        if waited:
+            # One is enough: who asks for the next one while it is being taken waits.
+            core.settings = replace(core.settings, snapshot_every=_NEVER)
         if time.monotonic() - flushed > _FLUSH_S:
-            waited = bool(core.captures)
             state.flush(core.positions())
             stored = stored or (waited and not core.captures)
             flushed = time.monotonic()

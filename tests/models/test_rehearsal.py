@@ -153,6 +153,13 @@ def test_the_copy_holds_nothing_open_but_its_line(tmp_path: Path, rehearsing: Re
             rehearsal.run(str(number).encode())
 
 
+def test_it_works_in_a_process_whose_input_is_closed(rehearsing: Rehearsing, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As in every child that the multiprocessing module starts, and in daemons.
+    with Path(os.devnull).open(encoding="utf-8") as closed:
+        monkeypatch.setattr(sys, "__stdin__", closed)
+    assert rehearsing(lambda data: data.decode()).run(b"x") == "x"
+
+
 def test_it_works_beside_busy_threads(rehearsing: Rehearsing) -> None:
     """Several threads may ask at once, while others allocate, and each gets its own answer."""
     rehearsal = rehearsing(lambda data: str(sum(data)))

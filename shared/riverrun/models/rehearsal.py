@@ -18,7 +18,6 @@ import select
 import signal
 import socket
 import struct
-import sys
 import threading
 import warnings
 import weakref
@@ -39,6 +38,8 @@ _MB: Final = 1 << 20
 _STATM: Final = Path("/proc/self/statm")
 _IDLE_S: Final = 30.0
 _TRIES: Final = 2
+_STANDARD: Final = 3
+"""How many descriptors every process has: input, output and errors."""
 
 
 class RehearsalError(RiverrunError):
@@ -213,10 +214,11 @@ def _outcome(act: Callable[[bytes], str], data: bytes) -> str:
 def _let_go_of_all_but(descriptor: int) -> None:
     """Close what was open: a connection or a lock of the process must end with the process, though its copy lives."""
     nothing = os.open(os.devnull, os.O_RDWR)
-    for standard in (sys.__stdin__, sys.__stdout__, sys.__stderr__):
-        if standard is not None and standard.fileno() != descriptor:
-            os.dup2(nothing, standard.fileno())
-    os.closerange(3, descriptor)
+    # By their numbers: Python's own names for them may be closed already, as input is in a child of multiprocessing.
+    for standard in range(_STANDARD):
+        if standard != descriptor:
+            os.dup2(nothing, standard)
+    os.closerange(_STANDARD, descriptor)
     os.closerange(descriptor + 1, os.sysconf("SC_OPEN_MAX"))
 
 
