@@ -8,6 +8,7 @@ VENV := .venv
 EVENTS ?=
 PYTEST_ARGS ?=
 SEED ?= 1
+RESUME ?=
 # Two test processes, each with a Kafka and a Redis of its own: most tests wait for servers.
 WORKERS ?= 2
 LOCK_ARGS ?=
@@ -27,8 +28,8 @@ test: setup  ## run all tests and doctests (PYTEST_ARGS="-k name" for some)
 chaos: setup  ## break everything for a quarter of an hour, and judge what is left (SEED=n; build/chaos.json)
 	@$(VENV)/bin/python -m chaos --seed $(SEED)
 
-chaos-long: setup  ## the same for hours: hundreds of each fault
-	@$(VENV)/bin/python -m chaos --long --seed $(SEED)
+chaos-long: setup  ## the same for hours: hundreds of each fault (RESUME=1 goes on where it was stopped)
+	@$(VENV)/bin/python -m chaos --long --seed $(SEED) $(if $(RESUME),--resume)
 
 bench: setup  ## measure every figure in about ten minutes (build/bench.json, docs/performance.md)
 	@$(VENV)/bin/python -m benchmarks

@@ -34,11 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kinds = [each for each in only if each not in {OVERLOAD, PLANTED}]
     acts = list(schedule(size, options.seed, kinds)) if kinds or not only else []
     tell(f"seed {options.seed}: {sum(len(act.faults) for act in acts)} times faults strike, in {len(acts)} scenes")
-    for number, act in enumerate(acts, 1):
+    played = report.resume() if options.resume else 0
+    for number, act in enumerate(acts[played:], played + 1):
         tell(f"scene {number} of {len(acts)}: {act.layout.name}")
         setting = _setting(options.folder, f"act-{number}", 1_000 * options.seed + number)
         outcome = play(act, setting, tell)
         report.add(outcome)
+        report.keep()
         _tidy(setting, keep=bool(outcome.findings))
     if not only or OVERLOAD in only:
         tell("overload")
@@ -56,6 +58,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="decides all: load, order of faults, moments (%(default)s)")
     parser.add_argument("--long", action="store_true", help="hours: each kind as often as docs/reliability.md says")
+    parser.add_argument("--resume", action="store_true", help="go on where a run of the same seed was stopped")
     parser.add_argument("--only", nargs="+", metavar="KIND", default=[], help=f"beginnings of: {', '.join(_names())}")
     parser.add_argument("--folder", type=Path, default=Path("build"), help="where everything goes (%(default)s)")
     options = parser.parse_args(arguments)

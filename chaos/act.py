@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from subprocess import TimeoutExpired
 from typing import Final
@@ -23,9 +23,11 @@ from chaos.telling import alerts_told
 from riverrun.errors import RiverrunError
 from riverrun.runtime.degradations import Degradation
 
-__all__ = ["Act", "Outcome", "conclude", "play"]
+__all__ = ["Act", "Outcome", "conclude", "play", "unbounded"]
 
-_GAP_S: Final = (0.5, 2.0)
+_GAP_S: Final = (0.2, 1.2)
+_MOST_MEMORY_MB: Final = 256.0
+"""What a process may have: a third more than any had when all was well."""
 _BROKEN_OFF: Final = (AssertionError, RiverrunError, OSError, TimeoutExpired, LookupError, KafkaException, RedisError)
 
 
@@ -125,4 +127,20 @@ def conclude(layout: Layout, scene: Scene, setting: Setting) -> Outcome:
     outcome.looks = scene.witness.partials.looks
     outcome.restarted = dict(world.restarted)
     outcome.memory_mb = {name: round(most, 1) for name, most in world.memory_mb.items()}
+    outcome.findings += unbounded(outcome.memory_mb)
     return outcome
+
+
+def unbounded(memory_mb: Mapping[str, float]) -> list[Finding]:
+    """Return what took more memory than it may, by the most that each process had, in MiB.
+
+    Examples
+    --------
+    >>> [finding.text for finding in unbounded({"learn": 120.0, "score": 300.0})]
+    ['score took 300 MiB of memory; it may have 256']
+    """
+    return [
+        Finding(Sort.WRONG, f"{name} took {most:.0f} MiB of memory; it may have {_MOST_MEMORY_MB:.0f}")
+        for name, most in sorted(memory_mb.items())
+        if most > _MOST_MEMORY_MB
+    ]

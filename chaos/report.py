@@ -1,4 +1,7 @@
-"""The report: ``chaos.json``, written anew after every act, so that a run that is stopped has left what it found."""
+"""The report: ``chaos.json``, written anew after every act, so that a run that is stopped has left what it found.
+
+Beside it lies ``chaos.run.json``, from which a run that was stopped is resumed: what the report is made of.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,9 +47,35 @@ class Report:
         self._wrong: dict[str, Counter[str]] = {}
         self._texts: list[str] = []
         self._total: Counter[str] = Counter()
-        self._acts: list[dict[str, object]] = []
+        self._acts: list[dict[str, Any]] = []
         self._overload: Overload | None = None
         self.planted: dict[str, bool] = {}
+
+    def resume(self) -> int:
+        """Take over what an earlier run of the same seed and size has found; return how many acts it played.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there was none.
+        ValueError
+            If it was of another seed or size.
+        """
+        found = json.loads(self._run_path.read_text(encoding="utf-8"))
+        if found["head"] != self._head:
+            raise ValueError(f"the run that was stopped was of {found['head']}, this one is of {self._head}")
+        self._began -= found["seconds"]
+        self._strikes = [Strike(**each) for each in found["strikes"]]
+        self._made = Counter(found["made"])
+        self._wrong = {kind: Counter(counts) for kind, counts in found["wrong"].items()}
+        self._texts = found["texts"]
+        self._total = Counter(found["total"])
+        self._acts = found["acts"]
+        return len(self._acts)
+
+    @property
+    def _run_path(self) -> Path:
+        return self._path.with_suffix(".run.json")
 
     @property
     def wrong(self) -> int:
@@ -98,13 +128,26 @@ class Report:
             "faults": self._faults(),
             "planted_bugs": self.planted,
             "overload": None if self._overload is None else self._overload.as_json(),
+            "most_memory_mb": max((most for act in self._acts for most in act["most_memory_mb"].values()), default=0.0),
             "acts": self._acts,
             "wrong": self._texts,
         }
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = self._path.with_suffix(".tmp")
-        scratch.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-        scratch.replace(self._path)
+        _replace(self._path, document)
+
+    def keep(self) -> None:
+        """Write what the next run is resumed from; after every act, though not after overload, which comes last."""
+        run = {
+            "head": self._head,
+            "seconds": time.monotonic() - self._began,
+            "strikes": [asdict(strike) for strike in self._strikes],
+            "made": self._made,
+            "wrong": self._wrong,
+            "texts": self._texts,
+            "total": self._total,
+            "acts": self._acts,
+        }
+        _replace(self._run_path, run)
 
     def _faults(self) -> dict[str, Any]:
         faults: dict[str, Any] = {}
@@ -130,3 +173,9 @@ class Report:
     @staticmethod
     def _sorts(counts: Mapping[str, int]) -> dict[str, int]:
         return {sort.value: counts.get(sort, 0) for sort in Sort}
+
+
+def _replace(path: Path, document: object) -> None:
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    scratch.replace(path)

@@ -50,20 +50,28 @@ SHORT: Final = Size("short", {"": 1, "zombie": 3, "network.held-frame": 2}, pair
 LONG: Final = Size(
     "long",
     {
-        "": 20,
+        "": 6,
         **{f"kill.{stage}": 200 for stage in STAGES},
-        "kill.chain": 40,
+        "kill.chain": 20,
+        "kill.all": 20,
+        "failpoint.": 20,
         "zombie": 100,
-        "kafka.one-of-three": 15,
+        "kafka.killed": 20,
+        "kafka.paused": 20,
+        "kafka.one-of-three": 10,
         "redis.killed": 30,
+        "redis.wiped": 20,
         "network.held-frame": 50,
         "snapshot": 30,
         "checkpoint": 25,
     },
-    pairs=0.2,
-    per_act=60,
+    pairs=0.4,
+    per_act=100,
     overload_s=120.0,
 )
+
+_KILLS: Final = frozenset(f"kill.{stage}" for stage in STAGES)
+"""Kills of one service each: of several, each has its own."""
 
 _NEVER_TOGETHER: Final = (
     # These end and start the process or server that the others work on, or wait for it to answer.
@@ -118,12 +126,13 @@ def _acts(layout: Layout, faults: list[Kind], size: Size, rng: random.Random) ->
 
 
 def _paired(faults: list[Kind], pairs: float, rng: random.Random) -> Iterator[tuple[Kind, ...]]:
-    """Let each fault strike by itself, or with the next one that it can strike together with."""
+    """Let each fault strike by itself, or with one of those that it can strike together with."""
     waiting = list(faults)
     while waiting:
         first = waiting.pop(0)
-        partner = next((other for other in waiting if _together(first.name, other.name)), None)
-        if partner is not None and rng.random() < pairs:
+        partners = [other for other in waiting if _together(first.name, other.name)]
+        if partners and rng.random() < pairs:
+            partner = rng.choice(partners)
             waiting.remove(partner)
             yield tuple(sorted((first, partner), key=lambda kind: kind.name))
         else:
@@ -131,6 +140,8 @@ def _paired(faults: list[Kind], pairs: float, rng: random.Random) -> Iterator[tu
 
 
 def _together(one: str, other: str) -> bool:
+    if one != other and {one, other} <= _KILLS:
+        return True
     return not any(
         any(one.startswith(each) for each in group) and any(other.startswith(each) for each in group)
         for group in _NEVER_TOGETHER

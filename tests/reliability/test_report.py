@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from chaos.act import Outcome
 from chaos.findings import Finding, Sort, Strike, blame
 from chaos.overload import Overload
@@ -57,3 +59,26 @@ def test_the_file_tells_everything(tmp_path: Path) -> None:
     assert document["overload"]["most_lag"] == 1_500
     assert len(document["wrong"]) == report.wrong == 3
     assert report.struck() == {"kill.score", "redis.killed", "kill.learn"}
+
+
+def test_a_run_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    """The file of a run in two parts is that of a run in one."""
+    outcomes = [
+        Outcome("apart", 7_001, strikes=_STRIKES[:2], made={"load.duplicate": 12}, memory_mb={"learn": 140.0}),
+        Outcome("chained", 7_002, strikes=_STRIKES[2:], made={"load.duplicate": 3}, memory_mb={"chain": 120.0}),
+    ]
+    outcomes[0].findings = [Finding(Sort.DOUBLED, "a thing came twice", 2_000)]
+    whole, parts = tmp_path / "whole.json", tmp_path / "parts.json"
+    report = Report(whole, 7, "long")
+    for outcome in outcomes:
+        report.add(outcome)
+    first = Report(parts, 7, "long")
+    first.add(outcomes[0])
+    first.keep()
+    second = Report(parts, 7, "long")
+    assert second.resume() == 1
+    second.add(outcomes[1])
+    assert json.loads(parts.read_text("utf-8")) == json.loads(whole.read_text("utf-8"))
+    assert json.loads(parts.read_text("utf-8"))["most_memory_mb"] == 140.0
+    with pytest.raises(ValueError, match="was of"):
+        Report(parts, 8, "long").resume()

@@ -49,7 +49,7 @@ def test_a_seed_always_makes_the_same_schedule() -> None:
 
 
 def test_faults_that_work_on_the_same_thing_do_not_strike_together() -> None:
-    """But others do."""
+    """But others do, and kills of services that run apart."""
     pairs = {
         frozenset(kind.name.partition(".")[0] for kind in kinds)
         for act in schedule(LONG, 3)
@@ -58,7 +58,7 @@ def test_faults_that_work_on_the_same_thing_do_not_strike_together() -> None:
     }
     assert frozenset({"kill", "redis"}) in pairs
     assert frozenset({"kafka", "redis"}) in pairs
-    assert all(len(pair) > 1 for pair in pairs)
+    assert all(len(pair) > 1 for pair in pairs - {frozenset({"kill"})})
     assert not {frozenset({"kill", "sigterm"}), frozenset({"kafka", "sigterm"})} & pairs
 
 
