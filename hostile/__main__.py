@@ -48,6 +48,7 @@ def _figures(found: dict[str, Outcome]) -> dict[str, object]:
         "crashes": sum(outcome.crashes for outcome in outcomes),
         "unaccounted": sum(outcome.unaccounted for outcome in outcomes),
         "peak_rss_mb": round(max(outcome.peak_rss_mb for outcome in outcomes)),
+        "peak_rss_mb_of": {name: round(outcome.peak_rss_mb) for name, outcome in found.items()},
         "answers": {name: dict(sorted(outcome.answers.items())) for name, outcome in found.items()},
     }
 

@@ -35,6 +35,11 @@ class NamedLetter(Protocol):
         """The dead letter."""
         ...
 
+    @property
+    def cut(self) -> bool:
+        """Whether its key or value are longer than they are here."""
+        ...
+
 
 class Archive(Protocol):
     """What is read from the log when asked for; every call may take seconds, and raise `UnavailableError`."""
@@ -48,7 +53,11 @@ class Archive(Protocol):
         ...
 
     def letters(self, limit: int, reason: str | None) -> Sequence[NamedLetter]:
-        """Return the newest dead letters, oldest first, of one reason or of all."""
+        """Return excerpts of the newest dead letters, oldest first, of one reason or of all."""
+        ...
+
+    def letter(self, name: str) -> NamedLetter | None:
+        """Return one dead letter with all its bytes, or None if there is none of this name."""
         ...
 
     def replay(self, names: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 
@@ -104,3 +105,23 @@ def test_dead_letters_are_listed_and_sent_again(world: GatewayWorld) -> None:
     assert (reply.status, reply.document) == (202, {"replayed": [found[-1]["name"]]})
     assert len(world.records(producer_topic)) == before + 2
     assert world.records(world.deployment.topology.names[Kind.DEAD_LETTERS])
+
+
+def test_a_large_dead_letter_is_listed_in_short_and_shown_whole(world: GatewayWorld) -> None:
+    """A list holds no more than the beginning of each, so that no stranger decides how much memory it takes."""
+    world.start_stages()
+    value = b"{" + b"x" * 500_000
+    world.publish_raw(f"{NAME}-raw.asked", b"large", value)
+    base = f"/v1/pipelines/{NAME}/dead-letters"
+
+    def listed() -> list[dict[str, object]]:
+        return [each for each in world.ask("GET", f"{base}?limit=1000").document if each["key"] == "bGFyZ2U="]
+
+    (found,) = world.wait_for(listed, "the dead letter")
+    assert found["cut"]
+    assert base64.b64decode(str(found["value"])) == value[:1_024]
+    whole = world.ask("GET", f"{base}/{found['name']}").document
+    assert not whole["cut"]
+    assert base64.b64decode(whole["value"]) == value
+    assert world.ask("GET", f"{base}/0:999999999").status == 404
+    assert world.ask("GET", f"{base}/first").status == 422

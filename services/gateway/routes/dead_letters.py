@@ -6,7 +6,7 @@ import asyncio
 import base64
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 
 from riverrun.api_keys import Scope
 from services.gateway.guarded import GuardedRoute, needs
@@ -22,23 +22,40 @@ Reason = Annotated[
     str | None, Query(max_length=40, pattern="^[a-z_]+$", description="Only of this reason.", examples=["rule"])
 ]
 
+Name = Annotated[str, Path(pattern=r"^[0-9]{1,6}:[0-9]{1,15}$", description="As the list names it.", examples=["0:17"])]
+
 
 def routes(parts: Parts) -> APIRouter:
     """Return the routes."""
     router = APIRouter(route_class=GuardedRoute, tags=["dead letters"])
-    # A replay reads the whole topic: one at a time.
+    # To find some by their names is to read the whole topic: one at a time.
     busy = asyncio.Lock()
 
     @router.get(
         _BASE,
         operation_id="listDeadLetters",
         summary="List what was not accepted, the newest last.",
+        description="Keys and values are cut after 1,024 bytes; asked for by its name, a dead letter comes whole.",
         openapi_extra=needs(Scope.READ),
     )
     async def letters(pipeline: str, limit: Limit = 100, reason: Reason = None) -> list[DeadLetterDocument]:
         parts.check(pipeline)
         found = await parts.asking.run(parts.archive.letters, limit, reason)
         return [_document(each) for each in found]
+
+    @router.get(
+        _BASE + "/{name}",
+        operation_id="getDeadLetter",
+        summary="Show one, with all its bytes.",
+        openapi_extra=needs(Scope.READ),
+    )
+    async def letter(pipeline: str, name: Name) -> DeadLetterDocument:
+        parts.check(pipeline)
+        async with busy:
+            found = await parts.asking.run(parts.archive.letter, name)
+        if found is None:
+            raise Problem(ProblemKind.NOT_FOUND, f"there is no dead letter {name}")
+        return _document(found)
 
     @router.post(
         _BASE + "/replay",
@@ -72,6 +89,7 @@ def _document(each: NamedLetter) -> DeadLetterDocument:
         timestamp=letter.timestamp,
         key=_base64(letter.key),
         value=_base64(letter.value),
+        cut=each.cut,
     )
 
 

@@ -121,6 +121,7 @@ class DeadLetterDocument(_Document):
             "timestamp": 1735689600000,
             "key": "cDkwMA==",
             "value": "e30=",
+            "cut": False,
         }
     )
     name: str
@@ -132,6 +133,9 @@ class DeadLetterDocument(_Document):
     timestamp: int
     key: str | None = Field(description="In base64.")
     value: str | None = Field(description="In base64.")
+    cut: bool = Field(
+        description="Whether key or value are longer than they are here; asked for by name, they never are."
+    )
 
 
 class Replay(_Document):

@@ -127,7 +127,7 @@ def replay(
         again = followed(chosen, "sending", len(chosen))
         sent = send_again(session.addresses, again)
     if json:
-        emit_json({"replayed": [each.name for each in sent]})
+        emit_json({"replayed": sent})
     else:
         OUT.print(f"sent {len(sent)} dead letters to their topics again")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from riverrun.embedded.addresses import Addresses
-from riverrun.launch.letters import Letter, dead_letters, send_again
+from riverrun.launch.letters import Letter, dead_letters, newest, send_again
 from riverrun.launch.survey import survey
-from riverrun.records.items import DeadLetter, Evaluation
+from riverrun.records.items import Evaluation
 from riverrun.records.topics import Kind
 from riverrun.runtime.deployment import Deployment
 
@@ -46,15 +46,17 @@ class LogArchive:
         return survey(self._deployment).ledger()
 
     def letters(self, limit: int, reason: str | None) -> list[Letter]:
-        """Return the newest dead letters of each partition, of one reason or of all."""
-        deployment = self._deployment
-        topic = deployment.topology.names[Kind.DEAD_LETTERS]
+        """Return excerpts of the newest dead letters of each partition, of one reason or of all."""
         return [
-            Letter(partition, item)
-            for partition in range(deployment.topology.partitions)
-            for record in deployment.log.tail(topic, partition, limit)
-            if isinstance(item := deployment.wire.item(record), DeadLetter) and reason in (None, item.reason)
+            each
+            for partition in range(self._deployment.topology.partitions)
+            for each in newest(self._deployment, partition, limit)
+            if reason in (None, each.letter.reason)
         ]
+
+    def letter(self, name: str) -> Letter | None:
+        """Return one dead letter with all its bytes, or None if there is none of this name."""
+        return next((each for each in dead_letters(self._deployment) if each.name == name), None)
 
     def replay(self, names: Sequence[str]) -> list[str]:
         """Send dead letters again; return their names.
@@ -67,8 +69,8 @@ class LogArchive:
             If Kafka did not take all of them.
         """
         wanted = set(names)
-        chosen = [each for each in dead_letters(self._deployment) if each.name in wanted]
-        missing = wanted - {each.name for each in chosen}
+        # Read twice rather than kept: together they may be larger than memory.
+        missing = wanted - {each.name for each in dead_letters(self._deployment) if each.name in wanted}
         if missing:
             raise KeyError(", ".join(sorted(missing)))
-        return [each.name for each in send_again(self._addresses, chosen)]
+        return send_again(self._addresses, (each for each in dead_letters(self._deployment) if each.name in wanted))

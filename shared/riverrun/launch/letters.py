@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -15,9 +17,15 @@ from riverrun.records.items import DeadLetter
 from riverrun.records.topics import Kind
 from riverrun.runtime.deployment import Deployment
 
-__all__ = ["Letter", "count_about", "dead_letters", "send_again"]
+__all__ = ["Letter", "count_about", "dead_letters", "newest", "send_again"]
 
-_BATCH = 1_000
+_BATCH: Final = 50
+"""Read at a time: each may be as large as a broker takes, and strangers choose how many of that size there are."""
+
+_EXCERPT: Final = 1_024
+_SLACK: Final = 64
+_GROWTH: Final = 8
+_SEND_BUFFER_KB: Final = 16_384
 _WAIT = 0.1
 _FLUSH_TIMEOUT_S = 30.0
 REPLAYED = "riverrun-replayed"
@@ -30,11 +38,19 @@ class Letter:
 
     partition: int
     letter: DeadLetter
+    cut: bool = False
+    """Whether its key or value are longer than they are here."""
 
     @property
     def name(self) -> str:
         """How people name it."""
         return f"{self.partition}:{self.letter.seq}"
+
+    def excerpt(self) -> Letter:
+        """Return it with no more than the beginnings of its key and value, and without headers."""
+        key, value = self.letter.key, self.letter.value
+        short = replace(self.letter, key=key and key[:_EXCERPT], value=value and value[:_EXCERPT], headers=())
+        return Letter(self.partition, short, cut=short.key != key or short.value != value)
 
 
 def count_about(deployment: Deployment) -> int:
@@ -49,21 +65,38 @@ def count_about(deployment: Deployment) -> int:
 
 def dead_letters(deployment: Deployment) -> Iterator[Letter]:
     """Read all dead letters, oldest first in each partition."""
-    topic = deployment.topology.names[Kind.DEAD_LETTERS]
     for partition in range(deployment.topology.partitions):
-        reader = deployment.log.reader(topic, partition, 0)
-        try:
-            while not reader.at_end:
-                for record in reader.poll(_BATCH, _WAIT):
-                    item = deployment.wire.item(record)
-                    if isinstance(item, DeadLetter):
-                        yield Letter(partition, item)
-        finally:
-            reader.close()
+        yield from _read(deployment, partition, 0)
 
 
-def send_again(addresses: Addresses, letters: Iterable[Letter]) -> list[Letter]:
-    """Publish the original bytes to the original topics again, with their keys and headers; return what was sent.
+def newest(deployment: Deployment, partition: int, count: int) -> list[Letter]:
+    """Return excerpts of the newest dead letters of a partition, oldest first."""
+    topic = deployment.topology.names[Kind.DEAD_LETTERS]
+    start, end = deployment.log.start_offset(topic, partition), deployment.log.high_watermark(topic, partition)
+    # What ends a transaction takes an offset too, so a look may find too few.
+    span = 2 * count + _SLACK
+    while True:
+        lower = max(start, end - span)
+        found = deque((each.excerpt() for each in _read(deployment, partition, lower)), maxlen=count)
+        if len(found) == count or lower == start:
+            return list(found)
+        span *= _GROWTH
+
+
+def _read(deployment: Deployment, partition: int, offset: int) -> Iterator[Letter]:
+    reader = deployment.log.reader(deployment.topology.names[Kind.DEAD_LETTERS], partition, offset)
+    try:
+        while not reader.at_end:
+            for record in reader.poll(_BATCH, _WAIT):
+                item = deployment.wire.item(record)
+                if isinstance(item, DeadLetter):
+                    yield Letter(partition, item)
+    finally:
+        reader.close()
+
+
+def send_again(addresses: Addresses, letters: Iterable[Letter]) -> list[str]:
+    """Publish the original bytes to the original topics again, with their keys and headers; return their names.
 
     What was sent again before is told as a duplicate by its id while its event lies within the pipeline's horizon.
 
@@ -74,7 +107,8 @@ def send_again(addresses: Addresses, letters: Iterable[Letter]) -> list[Letter]:
     AccessDeniedError
         If this user may not write to a topic that they are from.
     """
-    producer = kafka_producer(dict(addresses.kafka))
+    # However many are sent, and however large they are, few wait in memory.
+    producer = kafka_producer({"queue.buffering.max.kbytes": _SEND_BUFFER_KB, **addresses.kafka})
     refused: list[KafkaError] = []
 
     def delivered(error: KafkaError | None, message: Message) -> None:
@@ -82,13 +116,13 @@ def send_again(addresses: Addresses, letters: Iterable[Letter]) -> list[Letter]:
         if error is not None:
             refused.append(error)
 
-    sent: list[Letter] = []
+    sent: list[str] = []
     for each in letters:
         letter = each.letter
         place = f"{letter.source.topic}/{letter.source.partition}/{letter.source.position}".encode()
         headers: list[tuple[str, str | bytes | None]] = [*letter.headers, (REPLAYED, place)]
         _enqueue(producer, letter, headers, delivered)
-        sent.append(each)
+        sent.append(each.name)
     left = producer.flush(_FLUSH_TIMEOUT_S)
     if refused and refused[0].name() in DENIED:
         raise denied("cannot send dead letters again", refused[0])
