@@ -11,7 +11,10 @@ from typing import Any
 import fastavro
 import pytest
 from jsonschema import Draft7Validator
+from typer.testing import CliRunner
 
+from riverrun import __version__
+from riverrun.cli.app import APP
 from riverrun.launch.pipeline_schemas import schemas_of
 from riverrun.pipeline import load
 from riverrun.records.asyncapi import asyncapi_document
@@ -43,6 +46,15 @@ def test_it_is_valid(flights: dict[str, Any]) -> None:
     broken = copy.deepcopy(flights)
     broken["channels"]["vectors"]["messages"] = ["vector"]
     assert _faults(broken)
+
+
+def test_the_command_prints_the_same(flights: dict[str, Any]) -> None:
+    """But for the version of riverrun, which the gateway and the command both give."""
+    printed = CliRunner().invoke(APP, ["asyncapi", str(FLIGHTS), "--json"])
+    assert printed.exit_code == 0
+    document = json.loads(printed.stdout)
+    assert document.pop("info") == {**flights["info"], "version": __version__}
+    assert document == {name: value for name, value in flights.items() if name != "info"}
 
 
 def test_every_topic_is_a_channel(flights: dict[str, Any]) -> None:

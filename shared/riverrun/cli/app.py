@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from riverrun import __version__
-from riverrun.cli import access, check, dead_letters, demo, init, keys, models, run, status, verify
+from riverrun.cli import access, asyncapi, check, dead_letters, demo, init, keys, models, run, status, verify
 from riverrun.cli.failures import tell
 from riverrun.cli.output import Exit
 from riverrun.errors import RiverrunError
@@ -38,6 +38,7 @@ APP.add_typer(models.APP, name="models")
 APP.add_typer(keys.APP, name="keys")
 APP.command("verify")(verify.verify)
 APP.command("access")(access.access)
+APP.command("asyncapi")(asyncapi.asyncapi)
 APP.command("demo")(demo.demo)
 
 
