@@ -11,9 +11,12 @@ from river import compose, linear_model, metrics, optim
 from riverrun.models.constant_imputer import ConstantImputer
 from riverrun.pipeline import Label, Model, Pipeline, Stream, count, mean
 from riverrun.records.avro import make_writer
+from riverrun.records.codecs import Codecs
 from riverrun.records.framing import frame_header
+from riverrun.records.items import LABELLED, Example, ModelScore, Source, Vector
 
 _TIME: Final = {"type": "long", "logicalType": "timestamp-millis"}
+_NOWHERE: Final = Source("", 0, 0)
 
 
 class Ask(NamedTuple):
@@ -58,6 +61,27 @@ def labelled_vectors(count: int, features: int, seed: int = 7) -> Iterator[tuple
         values = tuple(rng.gauss(0.0, 1.0) for _ in range(features))
         signal = sum(weight * value for weight, value in zip(weights, values, strict=True))
         yield values, signal + rng.gauss(0.0, 1.0) > 0.0
+
+
+def made_vector(number: int, values: tuple[float, ...]) -> Vector:
+    """Return the vector of a `numbers_pipeline` that is the n-th of its partition."""
+    return Vector(f"e{number}", f"w{number}", number * 1_000, number, values, (), _NOWHERE, seq=number)
+
+
+def made_example(codecs: Codecs, number: int, values: tuple[float, ...], *, label: bool) -> Example:
+    """Return the n-th example of a `numbers_pipeline`, whose label came half a second after it."""
+    return Example(
+        id=f"e{number}",
+        key=f"w{number}",
+        time=number * 1_000,
+        outcome=LABELLED,
+        label=float(label),
+        label_time=number * 1_000 + 500,
+        scores=(ModelScore("champion", number, 0.5),),
+        vector=codecs.encode(made_vector(number, values)),
+        source=Source("none.predictions", 0, number),
+        seq=number,
+    )
 
 
 def busy_pipeline(name: str, *, window: str, wait: str, dedupe: str) -> Pipeline:

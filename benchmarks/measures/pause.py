@@ -21,10 +21,10 @@ from river import forest
 from benchmarks.figures import Figure
 from benchmarks.lab import Lab
 from benchmarks.rounds import isolated, median_and_spread
-from benchmarks.synthetic import labelled_vectors, numbers_pipeline
+from benchmarks.synthetic import labelled_vectors, made_example, numbers_pipeline
 from riverrun.models.beside import Take, taken_now
 from riverrun.pipeline import Pipeline
-from riverrun.records.items import LABELLED, Example, ModelScore, Source, Vector
+from riverrun.records.items import Example
 from riverrun.runtime.settings import Settings
 from riverrun.runtime.stage import StageContext
 from riverrun.testing.key_value import MemoryKeyValueStore
@@ -40,7 +40,6 @@ _GROWN_BY: Final = 1.4
 _NEVER: Final = 1_000_000_000
 _TURNS: Final = 100
 _FLUSH_S: Final = 1.0
-_NOWHERE: Final = Source("", 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,18 +146,6 @@ def _stage(pipeline: Pipeline, folder: Path) -> tuple[LearnCore, LearnState, Ite
 
     def examples() -> Iterator[Example]:
         for number, (values, label) in enumerate(labelled_vectors(1 << 30, _FEATURES)):
-            vector = Vector(f"e{number}", f"w{number}", number * 1_000, number, values, (), _NOWHERE)
-            yield Example(
-                id=f"e{number}",
-                key=f"w{number}",
-                time=number * 1_000,
-                outcome=LABELLED,
-                label=float(label),
-                label_time=number * 1_000 + 500,
-                scores=(ModelScore("champion", number, 0.5),),
-                vector=codecs.encode(vector),
-                source=Source("pause.predictions", 0, number),
-                seq=number,
-            )
+            yield made_example(codecs, number, values, label=label)
 
     return cast("LearnCore", stage.core), cast("LearnState", state), examples()
