@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from struct import pack
 from typing import NamedTuple
 
 import pytest
 
-from riverrun.events.decode import Candidate, Place
+from riverrun.events.decode import Candidate, EventDecoder, Place
 from riverrun.events.reasons import MAX_DETAIL, Reason
 from riverrun.events.settings import IngestSettings
 from riverrun.events.stream import Format
@@ -17,6 +19,7 @@ from riverrun.records.framing import frame_header
 from riverrun.records.ids import derived_id
 from riverrun.records.items import DeadLetter, Source
 from riverrun.records.murmur2 import partition_of
+from riverrun.runtime.ports import Record
 from tests.ingest.made import (
     DAY_MS,
     FIELDS,
@@ -137,6 +140,28 @@ def test_what_is_wrong_gets_a_dead_letter_with_everything(case: Case) -> None:
         value=case.value,
         headers=tuple(HEADERS),
     )
+
+
+class Batch(list[Record]):
+    """Records that were read together; can be pointed at weakly."""
+
+
+def _decoded_in_a_batch(decoder: EventDecoder, value: bytes | None) -> weakref.ref[Batch]:
+    batch = Batch([record(value)])
+    for each in batch:
+        assert isinstance(decoder.decode(each), DeadLetter)
+    return weakref.ref(batch)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_nothing_that_was_refused_is_kept(case: Case) -> None:
+    """What is remembered of it, such as an unknown schema id, holds no frame, and so no batch of huge records."""
+    decoder = decoder_of(stream_of(format_=case.format), ids=ids_of(OTHER, NEWER_TYPE, RECURSIVE))
+    gc.disable()
+    try:
+        assert _decoded_in_a_batch(decoder, case.value)() is None
+    finally:
+        gc.enable()
 
 
 def test_a_record_in_the_wrong_partition_is_misrouted() -> None:

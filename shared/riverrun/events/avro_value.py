@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from io import BytesIO
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from fastavro import schemaless_reader
 
@@ -30,6 +30,13 @@ _MAX_ID: Final = 2**31 - 1
 ReadForeign = Callable[[bytes], dict[str, FieldValue]]
 
 
+class _Refusal(NamedTuple):
+    """Why a schema is refused, to be told again for the next message that names it."""
+
+    reason: Reason
+    detail: str
+
+
 class AvroValues:
     """Decodes a stream's framed Avro messages.
 
@@ -52,7 +59,7 @@ class AvroValues:
         self._check_canonical = check_canonical
         self._schema = parsed(stream.schema)
         self._frame = frame_header(ids.id_of(stream.subject, stream.schema))
-        self._foreign: OrderedDict[int, ReadForeign | RefusedError] = OrderedDict()
+        self._foreign: OrderedDict[int, ReadForeign | _Refusal] = OrderedDict()
 
     @property
     def frame(self) -> bytes:
@@ -87,11 +94,12 @@ class AvroValues:
             try:
                 reader = self._open_foreign(schema_id)
             except RefusedError as refused:
-                reader = refused
+                # Not the exception: it holds the frames that it came through, and with them whole batches of records.
+                reader = _Refusal(refused.reason, refused.detail)
             self._foreign[schema_id] = reader
             if len(self._foreign) > _REMEMBERED:
                 self._foreign.popitem(last=False)
-        if isinstance(reader, RefusedError):
+        if isinstance(reader, _Refusal):
             raise RefusedError(reader.reason, reader.detail)
         return reader(value)
 

@@ -12,6 +12,9 @@ from riverrun.runtime.stage import Positions, cursor
 
 _WAIT = 0.05
 _MOST_BYTES = 8 << 20
+_CHUNK = 512
+"""Records asked for at a time: a reader that is asked for very many fetches all of them, however large they are."""
+
 FOREVER = 1 << 62
 """An order beyond every record's."""
 
@@ -113,17 +116,27 @@ class ExternalInput:
         room = self._capacity - len(self.buffer)
         if not self.buffer:
             self._bytes = 0
-        if room < self._capacity // 4 or self._bytes > self.most_bytes:
+        if room < self._capacity // 4:
             return 0
-        records = self.reader.poll(room, timeout)
-        if records:
-            self._quiet_since = None
-            # Counted in, and forgotten when all of them are taken: that is exact enough, and costs next to nothing.
-            self._bytes += sum([len(record.value) for record in records if record.value is not None])
         taken = 0
-        for record in records:
-            taken += self._take(record)
+        while room > 0 and not self.full:
+            asked = min(room, _CHUNK)
+            records = self.reader.poll(asked, timeout)
+            if records:
+                self._quiet_since = None
+                # Counted in, and forgotten when all of them are taken: exact enough, and at next to no cost.
+                self._bytes += sum([len(record.value) for record in records if record.value is not None])
+            for record in records:
+                taken += self._take(record)
+            room -= len(records)
+            if len(records) < asked:
+                break
         return taken
+
+    @property
+    def full(self) -> bool:
+        """Whether what was read since the buffer was last empty is as much as may be kept."""
+        return self._bytes > self.most_bytes
 
     def _take(self, record: Record) -> int:
         order, item, writer, position = self._decode(record)

@@ -23,7 +23,7 @@ class Merge:
         return sum(source.fill() for source in self._inputs)
 
     def take(self, limit: int, now: float) -> list[Entry]:
-        """Return up to ``limit`` entries in order, as far as the order is certain."""
+        """Return up to ``limit`` entries in order, as far as the order is certain, and fewer if they are huge."""
         if len(self._inputs) == 1:
             buffer = self._inputs[0].buffer
             return [buffer.popleft() for _ in range(min(limit, len(buffer)))]
@@ -40,6 +40,9 @@ class Merge:
             taken.append(entry)
             if buffer:
                 bounds[index] = buffer[0].order
+            elif source.full:
+                # Huge records: enough for one transaction.
+                break
             else:
                 source.fill()
                 bounds[index] = source.bound(now)
