@@ -50,8 +50,8 @@ def service(lab: Lab, make: MakePipeline, name: str, *chains: Sequence[str]) -> 
         raise RuntimeError(f"the service {name} has ended with exit code {process.exitcode}")
 
 
-def await_(what: str, done: Callable[[], bool], limit_s: float = 180.0) -> None:
-    """Wait for something that happens in another process.
+def await_(what: str, done: Callable[[], bool], limit_s: float = 180.0, look_s: float = _LOOK_S) -> None:
+    """Wait for something that happens in another process, and look every so many seconds whether it has.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def await_(what: str, done: Callable[[], bool], limit_s: float = 180.0) -> None:
         if time.monotonic() > limit:
             raise RuntimeError(f"waited in vain for {what}")
         # It happens in other processes, and they cannot wake us.
-        time.sleep(_LOOK_S)
+        time.sleep(look_s)
 
 
 def resident_mb(pid: int) -> float:

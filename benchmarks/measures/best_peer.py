@@ -40,7 +40,7 @@ _PATH: Final = os.pathsep.join((str(_ROOT), str(_ROOT / "shared")))
 _EXAMPLES_SHARE: Final = 0.31
 """How many of the published messages end as examples, about; those of the year's first days."""
 _DONE: Final = 0.9
-_EVENTS: Final = {"quick": 30_000, "full": 120_000}
+_EVENTS: Final = {"quick": 20_000, "full": 120_000}
 _LIMIT_S: Final = {"quick": 90.0, "full": 300.0}
 _INSTALL_S: Final = 300.0
 _STOP_S: Final = 20.0
