@@ -11,7 +11,7 @@ from riverrun.models.adapter import Learner, features_of, is_finite
 from riverrun.models.beside import Take, Taken, taken_now
 from riverrun.models.digest import digest
 from riverrun.models.evaluation import Evaluator
-from riverrun.models.footprint import check_footprint, share_generators
+from riverrun.models.footprint import check_footprint
 from riverrun.models.modelset import ModelSet
 from riverrun.models.pickling import dump_state, load_state
 from riverrun.models.snapshot import captured
@@ -295,19 +295,13 @@ class LearnCore:
 
     def _capture(self, example: Example) -> None:
         if self.settings.memory:
-            self._check_memory()
+            check_footprint({learner.name: learner.estimator for learner in self.models.learners}, self.settings.memory)
         taken = self.take([learner.estimator for learner in self.models.learners])
         parts = tuple(
             CapturedModel(learner.name, learner.seed, evaluator.metrics()) for learner, evaluator in self._pairs
         )
         place = self._source(example)
         self.captures.append(Capture(self.position, example.time, self.positions(), place, parts, taken))
-
-    def _check_memory(self) -> None:
-        models = {learner.name: learner.estimator for learner in self.models.learners}
-        for model in models.values():
-            share_generators(model)
-        check_footprint(models, self.settings.memory)
 
     def _evaluations(self, example: Example) -> tuple[Evaluation, ...]:
         return tuple(

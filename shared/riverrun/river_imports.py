@@ -30,3 +30,4 @@ def import_river() -> None:
     with deferred(_DEFERRED):
         for name in _MODULES:
             import_module(f"river.{name}")
+        import_module("riverrun.river_generators").share_generators()

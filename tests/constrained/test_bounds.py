@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import subprocess
 import sys
@@ -14,19 +15,17 @@ from river import compose, forest, linear_model, preprocessing, proba, tree
 
 from riverrun.errors import SettingsError
 from riverrun.launch.memory_guard import MemoryGuard, resident_bytes
-from riverrun.models.digest import digest
 from riverrun.models.footprint import (
     ModelMemoryError,
     check_footprint,
     check_growth,
     footprint,
     has_more_objects,
-    share_generators,
 )
+from riverrun.models.pickling import dump_state, load_state
 from riverrun.runtime.memory import Memory
 from riverrun.runtime.settings import Settings
 from tests.cli.commands import run
-from tests.models.zoo import ZOO, stream
 
 MIB = 1 << 20
 SHARE = 50 * MIB
@@ -201,29 +200,23 @@ def test_models_that_have_outgrown_their_share_are_named() -> None:
     assert "more memory" in told.value.hint
 
 
-def test_shared_generators_change_nothing_but_the_size() -> None:
-    """A forest takes less than half, has the same digest, and goes on learning as if nothing had happened."""
-    one, two = ZOO["forest"](), ZOO["forest"]()
-    examples = list(stream(400, 1))
-    for x, label in examples[:300]:
-        one.learn_one(x, label)
-        two.learn_one(x, label)
-    before = footprint(one)
-    share_generators(one)
-    assert footprint(one) < before / 2
-    assert digest(one) == digest(two)
-    for x, label in examples[300:]:
-        one.learn_one(x, label)
-        two.learn_one(x, label)
-        assert one.predict_proba_one(x) == two.predict_proba_one(x)
-    assert digest(one) == digest(two)
+def test_unseeded_distributions_share_one_generator() -> None:
+    """None has one of its own, not after a copy or a snapshot either; each can still be sampled."""
+    make: Any = proba.Gaussian
+    one = make()
+    one.update(1.0)
+    one.update(2.0)
+    again: Any = load_state(dump_state(one))
+    for each in (one, copy.deepcopy(one), again):
+        assert "_rng" not in vars(each)
+        assert isinstance(each.sample(), float)
+    assert footprint([make() for _ in range(100)]) < 100 * 1_500
 
 
 def test_seeded_distributions_keep_their_generators() -> None:
     """A generator that somebody has seeded is part of the model, and stays its own."""
     make: Any = proba.Gaussian
     seeded = [make(seed=1), make(seed=1)]
-    share_generators(seeded)
     for value in (1.0, 2.0, 4.0):
         for each in seeded:
             each.update(value)

@@ -14,16 +14,14 @@ from itertools import islice
 from typing import Final
 
 from river import base, forest
-from river.proba.base import Distribution
 
 from riverrun.errors import RiverrunError
 
-__all__ = ["ModelMemoryError", "check_footprint", "check_growth", "footprint", "has_more_objects", "share_generators"]
+__all__ = ["ModelMemoryError", "check_footprint", "check_growth", "footprint", "has_more_objects"]
 
 _SHARED: Final = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.CodeType, property)
 """What belongs to the program, not to a model that refers to it."""
 
-_GENERATOR: Final = "_rng"
 _MIB: Final = 1 << 20
 _MONDRIAN: Final = (forest.AMFClassifier, forest.AMFRegressor)
 _DEEPEST: Final = 32
@@ -79,26 +77,6 @@ def _reached(root: object) -> Iterator[object]:
             if id(part) not in met and not isinstance(part, _SHARED):
                 met.add(id(part))
                 ahead.append(part)
-
-
-def share_generators(root: object) -> None:
-    """Let all unseeded distributions of a model share one generator of random numbers.
-
-    River gives every one its own, seeded by the operating system, of 2.5 kB, which learning never uses: of a forest
-    that is two thirds. The digest leaves them out, and so does a snapshot.
-
-    Parameters
-    ----------
-    root
-        A model.
-    """
-    unseeded = [
-        part
-        for part in _reached(root)
-        if isinstance(part, Distribution) and getattr(part, "seed", None) is None and hasattr(part, _GENERATOR)
-    ]
-    for part in unseeded:
-        setattr(part, _GENERATOR, getattr(unseeded[0], _GENERATOR))
 
 
 def check_footprint(models: Mapping[str, object], most: int) -> None:

@@ -118,13 +118,11 @@ class _Unpickler(pickle.Unpickler):
 
 
 def restore_distribution(kind: type) -> object:
-    """Make a bare River distribution whose generator, unseeded before, starts from a fixed seed."""
+    """Make a bare River distribution that was unseeded: snapshots of before the sharing of generators name it so."""
     if not (isinstance(kind, type) and issubclass(kind, Distribution)):
         raise ForbiddenGlobalError(f"{kind!r} is not a distribution")
-    bare = kind.__new__(kind)
-    # The state that follows puts everything else in its place, the seed too.
-    Distribution.__init__(bare, seed=0)
-    return bare
+    # The state that follows puts everything in its place.
+    return kind.__new__(kind)
 
 
 def restore_method(owner: object, name: str) -> types.MethodType:
