@@ -51,8 +51,8 @@ this one pipeline, with confluent-kafka, fastavro and River, and no layer betwee
 - **scale_2** has the broker and Redis on the same two cores as the members, which is a handicap.
 - **restart** counts everything from before the process is made, imports included.
 - **aggregates** is the cost of one aggregate among 64, by that of one alone.
-- **pause** is the longest turn of the learn stage less the median one, while it takes and stores a snapshot, of a forest that the
-  garbage collector has set aside, as it does after a start.
+- **pause** is the longest turn of the learn stage less the median one, while it takes and stores a snapshot of a forest
+  that the garbage collector has set aside, as it does after a start.
 - **instructions** are counted by callgrind on a log in memory, and compared with `benchmarks/instructions.json`.
 """
 
