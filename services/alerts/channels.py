@@ -11,7 +11,7 @@ from riverrun.delivery.messages import Channel
 from riverrun.delivery.signing import Signer
 from riverrun.delivery.webhook import Webhook
 from riverrun.errors import SettingsError
-from services.alerts.subscriptions import Subscription
+from riverrun.subscriptions import Subscription
 
 __all__ = ["SECRETS", "channel_of"]
 

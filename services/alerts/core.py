@@ -18,12 +18,13 @@ from riverrun.pipeline.alerts import (
     SilenceRule,
 )
 from riverrun.records.items import Alert, AlertCommand, Drift, Evaluation, Progress
+from riverrun.subscriptions import CommandError
 from services.alerts.clock import StreamClock
 from services.alerts.incidents import Incidents
 from services.alerts.model_watchers import ChampionWatcher, DriftWatcher, QualityWatcher
 from services.alerts.progress_watchers import CounterWatcher, DeadLetterWatcher, LagWatcher, SilenceWatcher
 from services.alerts.signals import Fact, Signal
-from services.alerts.subscriptions import CommandError, Subscriptions
+from services.alerts.subscriptions import Subscriptions
 from services.alerts.watching import Moment, Watcher
 
 __all__ = ["AlertsCore", "Step"]

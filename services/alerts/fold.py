@@ -14,10 +14,10 @@ from typing import Any, Final
 from riverrun.pipeline import Pipeline
 from riverrun.records.items import Alert
 from riverrun.runtime.ports import Log, Record
+from riverrun.subscriptions import Subscription
 from services.alerts.alert_log import AlertLog
 from services.alerts.core import AlertsCore
 from services.alerts.signals import Decode, read_signal
-from services.alerts.subscriptions import Subscription
 
 __all__ = ["Fold", "SavedState"]
 

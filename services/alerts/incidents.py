@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from riverrun.pipeline.alerts import SEVERITIES, AlertRule, Severity
 from riverrun.records.items import Alert, AlertCommand, Source
+from riverrun.subscriptions import CommandError
 from services.alerts.digests import Digests, Held
 from services.alerts.observations import Observation
-from services.alerts.subscriptions import CommandError, Subscriptions, segment_text
+from services.alerts.subscriptions import Subscriptions, segment_text
 
 __all__ = ["ACKNOWLEDGED", "DIGEST", "ESCALATED", "RAISED", "RESOLVED", "Incident", "Incidents", "alert_id"]
 

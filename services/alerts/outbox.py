@@ -14,8 +14,8 @@ from riverrun.records.items import Alert
 from riverrun.runtime.backoff import Backoff
 from riverrun.runtime.ports import Log, Record
 from riverrun.runtime.wire import Wire
+from riverrun.subscriptions import Subscription
 from services.alerts.bulletin import message_of
-from services.alerts.subscriptions import Subscription
 
 __all__ = ["Outbox", "OutboxPorts", "bookmark_group"]
 

@@ -3,45 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, cast, get_args
-from urllib.parse import urlsplit
+from dataclasses import asdict
+from typing import Any
 
-from riverrun.errors import RiverrunError
-from riverrun.pipeline.alerts import SECRET_NAME, SEGMENT, SEVERITIES, Channel, Route, Severity
-from riverrun.pipeline.checks.names import PIPELINE_NAME
+from riverrun.pipeline.alerts import Route, Severity
 from riverrun.records.items import AlertCommand
+from riverrun.subscriptions import CommandError, Subscription, subscription_of
 
-__all__ = ["CommandError", "Subscription", "Subscriptions", "segment_text"]
-
-
-class CommandError(RiverrunError):
-    """A command makes no sense; it is skipped."""
-
-
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """Who gets alerts, which and how; see `riverrun.pipeline.alerts.Route`, of which it is the running form.
-
-    ``fixed`` is True for those of the pipeline file, which commands cannot change.
-    """
-
-    name: str
-    channel: Channel
-    url: str
-    secret: str
-    min_severity: Severity = "info"
-    segments: tuple[str, ...] = ()
-    rules: tuple[str, ...] = ()
-    fixed: bool = False
-
-    def wants(self, rule: str, severity: Severity, segment: Mapping[str, str]) -> bool:
-        """Tell whether an alert is for it."""
-        if SEVERITIES.index(severity) < SEVERITIES.index(self.min_severity):
-            return False
-        if self.rules and rule not in self.rules:
-            return False
-        return not self.segments or any(f"{name}={value}" in self.segments for name, value in segment.items())
+__all__ = ["Subscriptions", "segment_text"]
 
 
 class Subscriptions:
@@ -81,7 +50,7 @@ class Subscriptions:
             if self._added.pop(name, None) is None:
                 raise CommandError(f"no subscription is called {name!r}")
             return
-        self._added[name] = _of_command(command)
+        self._added[name] = subscription_of(command)
 
     def state(self) -> list[dict[str, object]]:
         """Return what `restore` needs."""
@@ -117,39 +86,3 @@ def _of_route(route: Route) -> Subscription:
         rules=tuple(route.rules),
         fixed=True,
     )
-
-
-def _of_command(command: AlertCommand) -> Subscription:
-    if not PIPELINE_NAME.fullmatch(command.subscription):
-        raise CommandError(f"{command.subscription!r} is no name for a subscription")
-    if command.channel not in get_args(Channel):
-        raise CommandError(f"{command.channel!r} is no channel", hint="use webhook or apprise")
-    if not SECRET_NAME.fullmatch(command.secret):
-        raise CommandError(f"{command.secret!r} is no name for a secret", hint="use capitals, digits and underscores")
-    severity = next((each for each in SEVERITIES if each == command.min_severity), None)
-    if severity is None:
-        raise CommandError(f"{command.min_severity!r} is no severity", hint=f"use one of {', '.join(SEVERITIES)}")
-    if command.channel == "webhook" and not _is_http(command.url):
-        raise CommandError("the address of a webhook is not an http or https URL")
-    if command.channel == "apprise" and command.url:
-        raise CommandError("an Apprise URL does not travel in a command", hint="put it into the secret's setting")
-    if not all(SEGMENT.fullmatch(segment) for segment in command.segments):
-        raise CommandError("a segment is not written name=value")
-    return Subscription(
-        name=command.subscription,
-        channel=cast("Channel", command.channel),
-        url=command.url,
-        secret=command.secret,
-        min_severity=severity,
-        segments=command.segments,
-        rules=command.rules,
-    )
-
-
-def _is_http(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    # A password in an address would be on the topic for everybody to read.
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc

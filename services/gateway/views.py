@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from riverrun.models.follower import ModelFollower
@@ -14,6 +15,7 @@ from riverrun.records.headers import Stamp
 from riverrun.records.ids import ManifestIds, entry_from_json
 from riverrun.records.items import Alert, AlertCommand, ModelAlias, ModelVersion, Source
 from riverrun.runtime.ports import Record
+from riverrun.subscriptions import CommandError, subscription_of
 
 __all__ = ["AlertsView", "Heard", "ModelsView", "Subscription", "offer_schema"]
 
@@ -122,7 +124,9 @@ class AlertsView:
             return
         with self._lock:
             if item.action == "subscribe":
-                self._subscriptions[item.subscription] = item
+                # Others may write commands too; what the alerts service skips is no subscription.
+                with suppress(CommandError):
+                    self._subscriptions[subscription_of(item).name] = item
             elif item.action == "unsubscribe":
                 self._subscriptions.pop(item.subscription, None)
 

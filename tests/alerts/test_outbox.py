@@ -21,12 +21,12 @@ from riverrun.embedded import ClientProperties
 from riverrun.errors import SettingsError
 from riverrun.records.items import Alert, Source
 from riverrun.runtime.ports import TopicSpec
+from riverrun.subscriptions import Subscription
 from riverrun.testing.memory_log import MemoryLog
 from services.alerts.alert_log import AlertLog
 from services.alerts.bulletin import message_of
 from services.alerts.channels import channel_of
 from services.alerts.outbox import Outbox, OutboxPorts, bookmark_group
-from services.alerts.subscriptions import Subscription
 from tests.alerts.made import NAME, START, pipeline_of, wire_of
 from tests.delivery.receiver import Receiver, running
 from tests.delivery.test_signing import SECRET

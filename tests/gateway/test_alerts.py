@@ -13,6 +13,7 @@ from riverrun.adapters.kafka_log import kafka_producer
 from riverrun.records.headers import Stamp
 from riverrun.records.items import Alert, AlertCommand, Source
 from riverrun.records.topics import Kind
+from riverrun.subscriptions import subscription_of
 from tests.gateway.world import NAME, GatewayWorld, until
 
 BASE = f"/v1/pipelines/{NAME}"
@@ -148,14 +149,31 @@ def test_subscriptions_come_and_go(world: GatewayWorld) -> None:
     "wrong",
     [
         {"channel": "pigeon"},
-        {"channel": "webhook", "url": "javascript:alert(1)"},
-        {"channel": "webhook", "secret": "whsec_not a name"},
-        {"channel": "webhook", "segments": ["no equals sign"]},
-        {"channel": "webhook", "min_severity": "panic"},
+        {"url": "javascript:alert(1)"},
+        {"url": "https://user:password@example.com/"},
+        {"url": ""},
+        {"secret": "whsec_not a name"},
+        {"secret": ""},
+        {"segments": ["no equals sign"]},
+        {"min_severity": "panic"},
     ],
 )
 def test_a_bad_subscription_is_refused(world: GatewayWorld, wrong: dict[str, object]) -> None:
     """What no subscription can be is a problem that says where."""
-    reply = world.ask("PUT", f"{BASE}/subscriptions/bad", wrong)
+    good = {"channel": "webhook", "url": "https://example.com/hook", "secret": "HOOK"}
+    reply = world.ask("PUT", f"{BASE}/subscriptions/bad", good | wrong)
     assert reply.status == 422
-    assert reply.document["errors"][0]["where"].startswith("body/")
+    assert reply.document["errors"][0]["where"].startswith("body")
+    assert world.ask("PUT", f"{BASE}/subscriptions/b.a:d", good).status == 422
+
+
+def test_whatever_the_gateway_accepts_the_alerts_service_carries_out(world: GatewayWorld) -> None:
+    """Nobody is told that a subscription was taken which is then skipped."""
+    bodies = (
+        {"channel": "webhook", "url": "http://hooks.example.com:8080/a?b=c#d", "secret": "A_1", "segments": ["a=b=c"]},
+        {"channel": "apprise", "secret": "MAIL", "url": "mailto://ignored", "min_severity": "critical", "rules": ["r"]},
+    )
+    for number, body in enumerate(bodies):
+        assert world.ask("PUT", f"{BASE}/subscriptions/sound-{number}", body).status == 202
+    made = [each for each in commands(world) if each.subscription.startswith("sound-")]
+    assert [subscription_of(each).name for each in made] == ["sound-0", "sound-1"]

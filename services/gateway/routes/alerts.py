@@ -15,6 +15,7 @@ from riverrun.adapters.kafka_publisher import Outgoing
 from riverrun.api_keys import ApiKey, Scope
 from riverrun.records.items import AlertCommand
 from riverrun.records.topics import Kind, topic_name
+from riverrun.subscriptions import CommandError, subscription_of
 from services.gateway.admission import new_id, now_ms
 from services.gateway.gate import CALLER
 from services.gateway.guarded import GuardedRoute, needs
@@ -38,7 +39,7 @@ _EVENT_STREAM: Final = "text/event-stream"
 _STREAM: Final = {"type": "string"}
 After = Annotated[int, Query(ge=-1, le=2**62, description="Only alerts whose `offset` is greater.", examples=[12])]
 Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many, the newest.", examples=[20])]
-Name = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.:-]+$", examples=["on-call"])]
+Name = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_-]+$", examples=["on-call"])]
 
 
 def routes(parts: Parts) -> APIRouter:
@@ -93,6 +94,7 @@ def _reading(router: APIRouter, parts: Parts) -> None:
 def _commanding(router: APIRouter, parts: Parts) -> None:
     operate = needs(Scope.OPERATE)
     topic = topic_name(parts.pipeline.name, Kind.ALERT_COMMANDS)
+    fixed = frozenset(route.name for route in parts.pipeline.alert_routes)
 
     async def command(item: AlertCommand) -> Acknowledged:
         record = Outgoing(topic, item.id.encode(), parts.codecs.encode(item))
@@ -124,8 +126,9 @@ def _commanding(router: APIRouter, parts: Parts) -> None:
     async def subscribe(pipeline: str, name: Name, body: NewSubscription, request: Request) -> Acknowledged:
         parts.check(pipeline)
         item = AlertCommand(new_id(), "subscribe", now_ms(), _author(request), subscription=name)
-        item.channel, item.url, item.secret = body.channel, body.url, body.secret
+        item.channel, item.url, item.secret = body.channel, getattr(body, "url", ""), body.secret
         item.min_severity, item.segments, item.rules = body.min_severity, tuple(body.segments), tuple(body.rules)
+        _refuse_senseless(item, fixed)
         return await command(item)
 
     @router.delete(
@@ -140,6 +143,16 @@ def _commanding(router: APIRouter, parts: Parts) -> None:
         if all(each.name != name for each in parts.alerts.subscriptions()):
             raise Problem(ProblemKind.NOT_FOUND, f"there is no subscription {name!r}")
         return await command(AlertCommand(new_id(), "unsubscribe", now_ms(), _author(request), subscription=name))
+
+
+def _refuse_senseless(item: AlertCommand, fixed: frozenset[str]) -> None:
+    """Raise a problem for what the alerts service would skip without a word to who asked."""
+    if item.subscription in fixed:
+        raise Problem(ProblemKind.CONFLICT, f"the subscription {item.subscription!r} is the pipeline file's")
+    try:
+        subscription_of(item)
+    except CommandError as error:
+        raise Problem(ProblemKind.REFUSED, error.message) from error
 
 
 async def _events(view: AlertsView, after: int | None) -> AsyncIterator[bytes]:

@@ -15,7 +15,9 @@ __all__ = [
     "EvaluationDocument",
     "HealthDocument",
     "LedgerDocument",
+    "NewApprise",
     "NewSubscription",
+    "NewWebhook",
     "Replay",
     "Replayed",
     "SubscriptionDocument",
@@ -25,6 +27,7 @@ __all__ = [
 _TIME: Final = "Milliseconds since the epoch, UTC."
 _TEXT: Final = r"^[^\u0000-\u001f]*$"
 Severity = Literal["info", "warning", "critical"]
+_SEGMENT: Final = r"^[^=\s\u0000-\u001f\u007f-\u00a0][^=\u0000-\u001f]*=[^\u0000-\u001f\u0085\u2028\u2029]+$"
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.:-]+$")]
 
 
@@ -212,30 +215,42 @@ class Acknowledged(_Document):
     offset: int
 
 
-class NewSubscription(_Document):
-    """Whom to tell of which alerts."""
+class _NewSubscription(_Document):
+    secret: str = Field(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[A-Z0-9_]+$",
+        description="Not the secret itself: NAME of the setting RIVERRUN_CHANNEL_<NAME> that holds it.",
+    )
+    min_severity: Severity = "info"
+    segments: list[Annotated[str, Field(max_length=200, pattern=_SEGMENT)]] = Field(
+        default=[], max_length=50, description="Only these, each written name=value; empty for all."
+    )
+    rules: list[Name] = Field(default=[], max_length=50, description="Only alerts of these rules; empty for all.")
+
+
+class NewWebhook(_NewSubscription):
+    """Whom to tell of which alerts, by a signed POST."""
 
     model_config = _given(
         {"channel": "webhook", "url": "https://example.com/hook", "secret": "HOOK", "min_severity": "warning"}
     )
-    channel: Literal["webhook", "apprise"]
+    channel: Literal["webhook"]
     url: str = Field(
-        default="",
         max_length=2000,
-        pattern=r"^(https?://[!-~]+)?$",
-        description="The webhook's URL; empty for apprise, whose URLs are secrets.",
+        pattern=r"^https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,4})?(/[!-~]*)?$",
+        description="The webhook's URL, without a password.",
     )
-    secret: str = Field(
-        default="",
-        max_length=100,
-        pattern=r"^[A-Z0-9_]*$",
-        description="Not the secret itself: NAME of the setting RIVERRUN_CHANNEL_<NAME> that holds it.",
-    )
-    min_severity: Severity = "info"
-    segments: list[Annotated[str, Field(max_length=200, pattern=r"^[^=\u0000-\u001f]+=[^\u0000-\u001f]+$")]] = Field(
-        default=[], max_length=50, description="Only these, each written name=value; empty for all."
-    )
-    rules: list[Name] = Field(default=[], max_length=50, description="Only alerts of these rules; empty for all.")
+
+
+class NewApprise(_NewSubscription):
+    """Whom to tell of which alerts, by a service that Apprise knows."""
+
+    model_config = _given({"channel": "apprise", "secret": "MAIL", "min_severity": "warning"})
+    channel: Literal["apprise"]
+
+
+NewSubscription = Annotated[NewWebhook | NewApprise, Field(discriminator="channel")]
 
 
 class SubscriptionDocument(_Document):

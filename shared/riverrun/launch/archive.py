@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from riverrun.embedded.addresses import Addresses
-from riverrun.launch.letters import Letter, dead_letters, newest, send_again
+from riverrun.errors import UnavailableError
+from riverrun.launch.letters import Letter, named, newest, send_again
 from riverrun.launch.survey import survey
 from riverrun.records.items import Evaluation
 from riverrun.records.topics import Kind
@@ -56,7 +57,7 @@ class LogArchive:
 
     def letter(self, name: str) -> Letter | None:
         """Return one dead letter with all its bytes, or None if there is none of this name."""
-        return next((each for each in dead_letters(self._deployment) if each.name == name), None)
+        return named(self._deployment, name)
 
     def replay(self, names: Sequence[str]) -> list[str]:
         """Send dead letters again; return their names.
@@ -68,9 +69,16 @@ class LogArchive:
         UnavailableError
             If Kafka did not take all of them.
         """
-        wanted = set(names)
-        # Read twice rather than kept: together they may be larger than memory.
-        missing = wanted - {each.name for each in dead_letters(self._deployment) if each.name in wanted}
+        wanted = sorted(set(names))
+        # Looked up twice rather than kept: together they may be larger than memory.
+        missing = [name for name in wanted if named(self._deployment, name) is None]
         if missing:
-            raise KeyError(", ".join(sorted(missing)))
-        return send_again(self._addresses, (each for each in dead_letters(self._deployment) if each.name in wanted))
+            raise KeyError(", ".join(missing))
+        return send_again(self._addresses, self._each(wanted))
+
+    def _each(self, names: Sequence[str]) -> Iterator[Letter]:
+        for name in names:
+            letter = named(self._deployment, name)
+            if letter is None:
+                raise UnavailableError(f"the dead letter {name} has expired meanwhile; those before it were sent")
+            yield letter

@@ -16,8 +16,9 @@ from riverrun.errors import UnavailableError
 from riverrun.records.items import DeadLetter
 from riverrun.records.topics import Kind
 from riverrun.runtime.deployment import Deployment
+from riverrun.runtime.ports import LogUnavailableError
 
-__all__ = ["Letter", "count_about", "dead_letters", "newest", "send_again"]
+__all__ = ["Letter", "count_about", "dead_letters", "named", "newest", "send_again"]
 
 _BATCH: Final = 50
 """Read at a time: each may be as large as a broker takes, and strangers choose how many of that size there are."""
@@ -27,6 +28,7 @@ _SLACK: Final = 64
 _GROWTH: Final = 8
 _SEND_BUFFER_KB: Final = 16_384
 _WAIT = 0.1
+_PATIENCE_S: Final = 15.0
 _FLUSH_TIMEOUT_S = 30.0
 REPLAYED = "riverrun-replayed"
 """Header of a record that was sent again: where the first one lies."""
@@ -64,13 +66,19 @@ def count_about(deployment: Deployment) -> int:
 
 
 def dead_letters(deployment: Deployment) -> Iterator[Letter]:
-    """Read all dead letters, oldest first in each partition."""
+    """Read all dead letters that are there now, oldest first in each partition.
+
+    Raises
+    ------
+    LogUnavailableError
+        If no more comes, though more is there.
+    """
     for partition in range(deployment.topology.partitions):
         yield from _read(deployment, partition, 0)
 
 
 def newest(deployment: Deployment, partition: int, count: int) -> list[Letter]:
-    """Return excerpts of the newest dead letters of a partition, oldest first."""
+    """Return excerpts of the newest dead letters of a partition, oldest first; raises as `dead_letters`."""
     topic = deployment.topology.names[Kind.DEAD_LETTERS]
     start, end = deployment.log.start_offset(topic, partition), deployment.log.high_watermark(topic, partition)
     # What ends a transaction takes an offset too, so a look may find too few.
@@ -83,14 +91,42 @@ def newest(deployment: Deployment, partition: int, count: int) -> list[Letter]:
         span *= _GROWTH
 
 
+def named(deployment: Deployment, name: str) -> Letter | None:
+    """Return one dead letter by its name, or None if there is none of it; raises as `dead_letters`."""
+    partition, _, number = name.partition(":")
+    if not (partition.isdecimal() and number.isdecimal()) or int(partition) >= deployment.topology.partitions:
+        return None
+    # Its offset is never below its number.
+    for each in _read(deployment, int(partition), int(number)):
+        if each.letter.seq >= int(number):
+            return each if each.name == name else None
+    return None
+
+
 def _read(deployment: Deployment, partition: int, offset: int) -> Iterator[Letter]:
-    reader = deployment.log.reader(deployment.topology.names[Kind.DEAD_LETTERS], partition, offset)
+    """Read up to the present end: a topic that grows faster than it is read has one too."""
+    log, topic = deployment.log, deployment.topology.names[Kind.DEAD_LETTERS]
+    end = log.high_watermark(topic, partition)
+    if max(offset, log.start_offset(topic, partition)) >= end:
+        return
+    reader = log.reader(topic, partition, max(offset, log.start_offset(topic, partition)))
+    patience = deployment.clocks.monotonic() + _PATIENCE_S
     try:
         while not reader.at_end:
-            for record in reader.poll(_BATCH, _WAIT):
+            records = reader.poll(_BATCH, _WAIT)
+            for record in records:
+                if record.offset >= end:
+                    return
                 item = deployment.wire.item(record)
                 if isinstance(item, DeadLetter):
                     yield Letter(partition, item)
+            now = deployment.clocks.monotonic()
+            if records:
+                patience = now + _PATIENCE_S
+            elif now > patience:
+                raise LogUnavailableError(
+                    f"cannot read on in {topic}[{partition}]: nothing came in {_PATIENCE_S:.0f} s"
+                )
     finally:
         reader.close()
 
@@ -117,13 +153,15 @@ def send_again(addresses: Addresses, letters: Iterable[Letter]) -> list[str]:
             refused.append(error)
 
     sent: list[str] = []
-    for each in letters:
-        letter = each.letter
-        place = f"{letter.source.topic}/{letter.source.partition}/{letter.source.position}".encode()
-        headers: list[tuple[str, str | bytes | None]] = [*letter.headers, (REPLAYED, place)]
-        _enqueue(producer, letter, headers, delivered)
-        sent.append(each.name)
-    left = producer.flush(_FLUSH_TIMEOUT_S)
+    try:
+        for each in letters:
+            letter = each.letter
+            place = f"{letter.source.topic}/{letter.source.partition}/{letter.source.position}".encode()
+            headers: list[tuple[str, str | bytes | None]] = [*letter.headers, (REPLAYED, place)]
+            _enqueue(producer, letter, headers, delivered)
+            sent.append(each.name)
+    finally:
+        left = producer.flush(_FLUSH_TIMEOUT_S)
     if refused and refused[0].name() in DENIED:
         raise denied("cannot send dead letters again", refused[0])
     if left or refused:
@@ -147,6 +185,8 @@ def _enqueue(
         try:
             producer.produce(topic, letter.value, letter.key, headers=headers, on_delivery=delivered)
         except BufferError:
+            if not len(producer):
+                raise UnavailableError(f"Kafka's client refuses a dead letter for {topic}: it is too large") from None
             producer.poll(_WAIT)
         except KafkaException as error:
             raise UnavailableError(f"Kafka's client refuses a dead letter for {topic}: {error}") from error
