@@ -48,11 +48,13 @@ this one pipeline, with confluent-kafka, fastavro and River, and no layer betwee
 - **latency** runs from the broker's append of an event until a read-committed consumer has its prediction,
   **freshness** from the append of a label until a prediction by a model that has learned from it is there.
 - **flat_throughput** and **flat_memory** compare riverrun with itself, late and early in one long log.
-- **scale_2** has the broker and Redis on the same two cores as the members, which is a handicap.
+- **scale_2** is of the `score` stage alone, with a forest of fifty trees, which is the bottleneck wherever one is used.
+  The broker and Redis are on the same two cores as the members, which is a handicap.
 - **restart** counts everything from before the process is made, imports included.
 - **aggregates** is the cost of one aggregate among 64, by that of one alone.
 - **pause** is the longest turn of the learn stage less the median one, while it takes and stores a snapshot of a forest
-  that the garbage collector has set aside, as it does after a start.
+  that the garbage collector has set aside, as it does after a start. One that has grown large since then is gone
+  through now and then, which takes half a second at this size.
 - **instructions** are counted by callgrind on a log in memory, and compared with `benchmarks/instructions.json`.
 """
 

@@ -16,9 +16,10 @@ from chaos.layouts import Setting
 from chaos.overload import OVERLOAD, overload
 from chaos.planted import caught
 from chaos.report import Report
-from chaos.schedule import LONG, SHORT, Size, all_kinds, schedule
+from chaos.schedule import LONG, SHORT, Size, all_kinds, plan_digest, schedule
 
 PLANTED = "planted"
+_USAGE = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,11 +31,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     size: Size = LONG if options.long else SHORT
     only: list[str] = options.only
     tell = _teller()
-    report = Report(options.folder / "chaos.json", options.seed, size.name)
     kinds = [each for each in only if each not in {OVERLOAD, PLANTED}]
     acts = list(schedule(size, options.seed, kinds)) if kinds or not only else []
+    report = Report(options.folder / "chaos.json", options.seed, size.name, plan_digest(acts))
     tell(f"seed {options.seed}: {sum(len(act.faults) for act in acts)} times faults strike, in {len(acts)} scenes")
-    played = report.resume() if options.resume else 0
+    if not options.resume:
+        report.forget()
+    try:
+        played = report.resume() if options.resume else 0
+    except (OSError, ValueError) as error:
+        tell(f"cannot go on: {error}; without --resume a run begins anew")
+        return _USAGE
     for number, act in enumerate(acts[played:], played + 1):
         tell(f"scene {number} of {len(acts)}: {act.layout.name}")
         setting = _setting(options.folder, f"act-{number}", 1_000 * options.seed + number)
@@ -51,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not only or PLANTED in only:
         report.planted = caught(tell)
         report.write()
+    report.forget()
     return _verdict(report, set() if only else set(all_kinds()), tell)
 
 

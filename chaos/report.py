@@ -36,11 +36,14 @@ class Report:
         Of the file.
     seed, size
         Of the run.
+    schedule
+        A digest of what is to strike when: a run is resumed by one with the same.
     """
 
-    def __init__(self, path: Path, seed: int, size: str) -> None:
+    def __init__(self, path: Path, seed: int, size: str, schedule: str = "") -> None:
         self._path = path
         self._head: dict[str, object] = {"seed": seed, "size": size, "cores": os.cpu_count()}
+        self._schedule = schedule
         self._began = time.monotonic()
         self._strikes: list[Strike] = []
         self._made: Counter[str] = Counter()
@@ -59,11 +62,13 @@ class Report:
         FileNotFoundError
             If there was none.
         ValueError
-            If it was of another seed or size.
+            If it was of another seed, size or schedule.
         """
         found = json.loads(self._run_path.read_text(encoding="utf-8"))
-        if found["head"] != self._head:
-            raise ValueError(f"the run that was stopped was of {found['head']}, this one is of {self._head}")
+        if (found["head"], found["schedule"]) != (self._head, self._schedule):
+            raise ValueError(
+                f"the run that was stopped was of {found['head']}, this one is of {self._head}, or another plan"
+            )
         self._began -= found["seconds"]
         self._strikes = [Strike(**each) for each in found["strikes"]]
         self._made = Counter(found["made"])
@@ -72,6 +77,10 @@ class Report:
         self._total = Counter(found["total"])
         self._acts = found["acts"]
         return len(self._acts)
+
+    def forget(self) -> None:
+        """Remove what a run would be resumed from: this one begins anew, or has come to its end."""
+        self._run_path.unlink(missing_ok=True)
 
     @property
     def _run_path(self) -> Path:
@@ -139,6 +148,7 @@ class Report:
         """Write what the next run is resumed from; after every act, though not after overload, which comes last."""
         run = {
             "head": self._head,
+            "schedule": self._schedule,
             "seconds": time.monotonic() - self._began,
             "strikes": [asdict(strike) for strike in self._strikes],
             "made": self._made,

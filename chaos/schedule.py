@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +14,7 @@ from chaos.layouts import LAYOUTS, Layout
 from chaos.scene import Kind
 from chaos.services import STAGES
 
-__all__ = ["LONG", "SHORT", "Size", "all_kinds", "schedule"]
+__all__ = ["LONG", "SHORT", "Size", "all_kinds", "plan_digest", "schedule"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,12 @@ def schedule(size: Size, seed: int, only: Collection[str] = ()) -> Iterator[Act]
                 queues.remove(acts)
             else:
                 yield act
+
+
+def plan_digest(acts: Iterable[Act]) -> str:
+    """Return a digest of what strikes when."""
+    text = "\n".join(f"{act.layout.name} {[[kind.name for kind in kinds] for kinds in act.faults]}" for act in acts)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _acts(layout: Layout, faults: list[Kind], size: Size, rng: random.Random) -> Iterator[Act]:

@@ -8,6 +8,7 @@ stays its own.
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -23,8 +24,10 @@ def share_generators() -> None:
     """Let every unseeded distribution that is made from now on draw from one generator, the class's."""
     holder = SimpleNamespace()
     _init_with_its_own(holder)
-    members = {_GENERATOR: getattr(holder, _GENERATOR), "__init__": _init}
-    for name, member in members.items():
+    shared = getattr(holder, _GENERATOR)
+    # A copy of the process would draw what this one draws.
+    os.register_at_fork(after_in_child=shared.seed)
+    for name, member in {_GENERATOR: shared, "__init__": _init}.items():
         setattr(Distribution, name, member)
 
 

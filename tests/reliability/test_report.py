@@ -80,5 +80,9 @@ def test_a_run_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     second.add(outcomes[1])
     assert json.loads(parts.read_text("utf-8")) == json.loads(whole.read_text("utf-8"))
     assert json.loads(parts.read_text("utf-8"))["most_memory_mb"] == 140.0
-    with pytest.raises(ValueError, match="was of"):
-        Report(parts, 8, "long").resume()
+    for other in (Report(parts, 8, "long"), Report(parts, 7, "long", "another plan")):
+        with pytest.raises(ValueError, match="was of"):
+            other.resume()
+    second.forget()
+    with pytest.raises(FileNotFoundError):
+        Report(parts, 7, "long").resume()

@@ -13,7 +13,9 @@ from riverrun.runtime.stage import Positions, cursor
 _WAIT = 0.05
 _MOST_BYTES = 8 << 20
 _CHUNK = 512
-"""Records asked for at a time: a reader that is asked for very many fetches all of them, however large they are."""
+"""Most records asked for at a time: a reader that is asked for very many fetches all, however large they are."""
+
+_FIRST_CHUNK = 64
 
 FOREVER = 1 << 62
 """An order beyond every record's."""
@@ -75,6 +77,7 @@ class ExternalInput:
     __slots__ = (
         "_bytes",
         "_capacity",
+        "_chunk",
         "_decode",
         "_dense",
         "_names",
@@ -109,6 +112,7 @@ class ExternalInput:
         self._capacity = capacity
         self.most_bytes = _MOST_BYTES
         self._bytes = 0
+        self._chunk = _FIRST_CHUNK
         self._names: dict[int, str] = {}
 
     def fill(self, timeout: float = 0.0) -> int:
@@ -120,12 +124,15 @@ class ExternalInput:
             return 0
         taken = 0
         while room > 0 and not self.full:
-            asked = min(room, _CHUNK)
+            asked = min(room, self._chunk)
             records = self.reader.poll(asked, timeout)
             if records:
                 self._quiet_since = None
                 # Counted in, and forgotten when all of them are taken: exact enough, and at next to no cost.
-                self._bytes += sum([len(record.value) for record in records if record.value is not None])
+                size = sum([len(record.value) for record in records if record.value is not None])
+                self._bytes += size
+                # As many of this size as may be kept, but quickly more again when smaller ones come.
+                self._chunk = max(1, min(_CHUNK, 2 * self._chunk, self.most_bytes * len(records) // max(1, size)))
             for record in records:
                 taken += self._take(record)
             room -= len(records)
