@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -90,8 +90,8 @@ class Admission:
         self._defaults = Defaults() if defaults is None else defaults
         self._publishes_json = stream.format == "json"
 
-    def take(self, body: bytes) -> tuple[list[Admitted], bool]:
-        """Return the events of a body, and whether it was a list.
+    def take(self, body: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> tuple[list[Admitted], bool]:
+        """Return the events of a body, whose records get these headers, and whether it was a list.
 
         Raises
         ------
@@ -110,13 +110,13 @@ class Admission:
         admitted = []
         for position, each in enumerate(given):
             try:
-                admitted.append(self._admit(each, received))
+                admitted.append(self._admit(each, received, headers))
             except RefusedError as refused:
                 members: dict[str, object] = {"reason": refused.reason.value, "position": position}
                 raise Problem(ProblemKind.REFUSED, refused.detail, members=members) from refused
         return admitted, listed
 
-    def _admit(self, given: dict[str, object], received: int) -> Admitted:
+    def _admit(self, given: dict[str, object], received: int, headers: Sequence[tuple[str, bytes]]) -> Admitted:
         if self.id_field is not None and self.id_field not in given:
             given[self.id_field] = self._defaults.new_id()
         if self.time_field not in given:
@@ -135,4 +135,4 @@ class Admission:
         if len(value) > self._max_message:
             detail = f"the event has {len(value)} bytes, {self._max_message} are allowed"
             raise RefusedError(Reason.TOO_LARGE, detail)
-        return Admitted(event, Outgoing(self.stream.schema.topic, event.key.encode(), value))
+        return Admitted(event, Outgoing(self.stream.schema.topic, event.key.encode(), value, headers))

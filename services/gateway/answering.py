@@ -192,4 +192,5 @@ def _record(one: _Scored, model: str, version: int) -> Outgoing:
     """Return the record of an event with what is answered for it."""
     reads = [[read.partition, read.group, read.entity, read.position] for read in one.found.reads]
     said = orjson.dumps({"model": model, "version": version, "score": one.score, "reads": reads})
-    return one.admitted.record._replace(headers=((ANSWER, said),))
+    record = one.admitted.record
+    return record._replace(headers=(*record.headers, (ANSWER, said)))

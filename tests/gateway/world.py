@@ -126,9 +126,13 @@ class GatewayWorld:
             assert self._worker.exit_code == 0
             self._worker = None
 
-    def ask(self, method: str, path: str, body: object = None, *, key: str | None = None) -> Reply:
-        """Send a request with a key, and JSON if there is a body."""
+    def ask(
+        self, method: str, path: str, body: object = None, *, key: str | None = None, traceparent: str = ""
+    ) -> Reply:
+        """Send a request with a key, a trace context if one is given, and JSON if there is a body."""
         headers = {"Authorization": f"Bearer {self.key if key is None else key}"}
+        if traceparent:
+            headers["traceparent"] = traceparent
         content = None
         if body is not None:
             content = body if isinstance(body, bytes) else json.dumps(body).encode()

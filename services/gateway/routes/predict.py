@@ -16,6 +16,7 @@ from services.gateway.guarded import GuardedRoute, needs
 from services.gateway.openapi import events_body, prediction_responses
 from services.gateway.parts import Parts
 from services.gateway.routes.bodies import json_body
+from services.gateway.trace_context import trace_headers
 
 __all__ = ["answering", "path", "routes"]
 
@@ -42,7 +43,7 @@ def answering(parts: Parts) -> Callable[[Request], Awaitable[Response]]:
     timeout_s = parts.settings.body_timeout_s
 
     async def answer(request: Request) -> Response:
-        admitted, listed = admission.take(await json_body(request, timeout_s))
+        admitted, listed = admission.take(await json_body(request, timeout_s), trace_headers(request))
         answers = [_document(answer) for answer in await parts.answering.answer(admitted)]
         content = orjson.dumps(answers if listed else answers[0], default=_in_json)
         return Response(content, media_type="application/json")
