@@ -8,15 +8,19 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from hostile.routes import attack_routes
 from hostile.topics import Outcome, attack_topics, make_prey
 from riverrun.embedded import open_cluster
 from riverrun.errors import RiverrunError
 
+_MOST_MB: Final = 512.0
+"""What a process under attack may have, however much is sent: half as much again as any had."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the attack; return 0 if nothing crashed and everything is accounted for, else 1."""
+    """Run the attack; return 0 if nothing crashed, all is accounted for and memory was bounded, else 1."""
     parser = argparse.ArgumentParser(prog="python -m hostile", description=__doc__)
     parser.add_argument(
         "--count", type=int, default=10_000, help="malformed messages, and as many requests (%(default)s)"
@@ -38,7 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps({**figures, "seed": options.seed}, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(figures))
-    return 1 if figures["crashes"] or figures["unaccounted"] else 0
+    swollen = max(outcome.peak_rss_mb for outcome in found.values()) > _MOST_MB
+    if swollen:
+        print(f"a process took more than {_MOST_MB:.0f} MiB of memory", file=sys.stderr)
+    return 1 if figures["crashes"] or figures["unaccounted"] or swollen else 0
 
 
 def _figures(found: dict[str, Outcome]) -> dict[str, object]:
