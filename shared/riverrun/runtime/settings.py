@@ -28,7 +28,8 @@ class Settings:
     slice_ms
         Time that one transaction may take to fold; the batch size adapts to it. Milliseconds.
     state_interval_ms
-        How long state may trail its commit before it is written. Milliseconds.
+        How long state may trail its commit before it is written, under a backlog; a quarter of it otherwise.
+        Milliseconds.
     idle_limit_ms
         How long ``ingest`` waits for an input topic that has been read to its end before it goes on without it; 0
         to wait only for records that are known to be there. Every event's latency may grow by as much. Milliseconds.

@@ -22,6 +22,12 @@ from riverrun.runtime.runner import StageRunner
 from riverrun.runtime.stage import Positions, StageDefinition, split_cursor
 from riverrun.runtime.tracing import TracedRecords
 
+_CALM_SHARE = 0.25
+"""Of the state interval, while the inputs are read as they come: to write less at a time holds nobody up for long.
+
+Under a backlog nobody waits for a single record, and to write once what changed many times is what counts.
+"""
+
 _IDLE_FLUSHES = 10
 """State intervals after which state is written though nothing was folded: a store may have been wiped meanwhile."""
 
@@ -293,7 +299,8 @@ class Task:
             self._flush_at = now + max(self._flush_wait, self._deployment.settings.backoff_first_ms / 1000)
             return
         self._unflushed = bool(self._deferred)
-        self._flush_at = now + self._flush_wait
+        calm = self._intake is not None and self._intake.caught_up(self._size.next())
+        self._flush_at = now + self._flush_wait * (_CALM_SHARE if calm else 1.0)
 
     def drain(self) -> None:
         """Write all trailing state, and pointers to it, before a planned stop.
