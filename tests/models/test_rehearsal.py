@@ -160,6 +160,19 @@ def test_it_works_in_a_process_whose_input_is_closed(rehearsing: Rehearsing, mon
     assert rehearsing(lambda data: data.decode()).run(b"x") == "x"
 
 
+def test_it_works_in_a_process_with_thousands_of_connections(rehearsing: Rehearsing) -> None:
+    # Beyond 1,024 descriptors `select` fails, which a gateway with many callers has.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4_096, hard) if hard > 0 else 4_096, hard))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1_100)]
+    try:
+        assert rehearsing(lambda data: data.decode()).run(b"x") == "x"
+    finally:
+        for each in held:
+            os.close(each)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def test_it_works_beside_busy_threads(rehearsing: Rehearsing) -> None:
     """Several threads may ask at once, while others allocate, and each gets its own answer."""
     rehearsal = rehearsing(lambda data: str(sum(data)))

@@ -179,7 +179,10 @@ def _serve(act: Callable[[bytes], str], limits: Limits, descriptor: int) -> NoRe
         gc.freeze()
         _let_go_of_all_but(descriptor)
         with socket.socket(fileno=descriptor) as line:
-            while select.select([line], [], [], _IDLE_S)[0]:
+            # Not ``select``: it knows no descriptor beyond 1,023, and its process may have had thousands.
+            asked = select.poll()
+            asked.register(line, select.POLLIN)
+            while asked.poll(_IDLE_S * 1_000):
                 head = line.recv(_LENGTH.size, socket.MSG_WAITALL)
                 if len(head) < _LENGTH.size:
                     break
