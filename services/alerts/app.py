@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import faust
-from faust.worker import Worker
 
 from riverrun.errors import RiverrunError
 from riverrun.records.topics import Kind
@@ -24,7 +23,7 @@ from services.alerts.broker import broker_settings
 from services.alerts.fold import Fold
 from services.alerts.intake import IntakePace, intake_of
 from services.alerts.outbox import Outbox
-from services.alerts.stop_limit import end_within
+from services.alerts.stop_limit import LimitedWorker
 from services.alerts.table_recovery import PromptTables
 from services.alerts.tables import PARTS, StateTables
 
@@ -176,32 +175,18 @@ class AlertsApp:
         """
         self._log.ensure_topics(self.topics())
         limit_s = self._deployment.settings.drain_limit_ms / 1000
-        worker = _Worker(self.app, limit_s, redirect_stdouts=False, override_logging=False)
+        worker = LimitedWorker(self.app, limit_s, redirect_stdouts=False, override_logging=False)
         for name in ("faust", "mode"):
             logging.getLogger(name).setLevel(logging.WARNING)
         # While a broker is away it writes a hundred lines a second; our own clients say the same, with restraint.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         try:
-            worker.execute_from_commandline()
+            worker.execute()
         finally:
             self._stop.set()
             self._outbox.stop()
             if self._failure is not None:
                 raise self._failure
-
-
-class _Worker(Worker):
-    """Faust's worker, with a limit to how long it may take to stop."""
-
-    def __init__(self, app: Any, stop_limit_s: float, **settings: Any) -> None:
-        super().__init__(app, **settings)
-        self._stop_limit_s = stop_limit_s
-
-    async def stop(self) -> None:
-        """Stop, or end the process when that takes too long."""
-        if not self.should_stop:
-            end_within(self._stop_limit_s)
-        await super().stop()
 
 
 def _record(message: Any) -> Record:

@@ -1,4 +1,4 @@
-"""Ends the process when stopping takes too long."""
+"""Faust's worker, that ends when it is to end: within a limit, and with a code that says whether all was done."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import logging
 import os
 import sys
 import threading
+from typing import Any, NoReturn
 
-__all__ = ["end_within"]
+from faust.worker import Worker
+
+__all__ = ["LimitedWorker", "end_within"]
 
 _LOG = logging.getLogger("riverrun.alerts")
 
@@ -22,6 +25,44 @@ def end_within(seconds: float) -> None:
     timer = threading.Timer(seconds, _end, (seconds,))
     timer.daemon = True
     timer.start()
+
+
+class LimitedWorker(Worker):
+    """A worker that may take only so long to stop.
+
+    Parameters
+    ----------
+    app
+        The Faust application.
+    stop_limit_s
+        How long.
+    settings
+        The worker's.
+    """
+
+    def __init__(self, app: Any, stop_limit_s: float, **settings: Any) -> None:
+        super().__init__(app, **settings)
+        self._stop_limit_s = stop_limit_s
+
+    async def stop(self) -> None:
+        """Stop, or end the process when that takes too long."""
+        if not self.should_stop:
+            end_within(self._stop_limit_s)
+        await super().stop()
+
+    def execute(self) -> NoReturn:
+        """Run until a signal; a crash on the way to the end that it asks for ends as a drain that was cut short does.
+
+        Faust can still be sending when its producer has been stopped. What was not committed is folded again.
+        """
+        try:
+            self.execute_from_commandline()
+        except SystemExit as end:
+            # Noted by the handler of the signal.
+            if not (end.code and self._signal_stop_time):
+                raise
+            _LOG.error("crashed while it stopped; the next start recovers")
+            raise SystemExit(os.EX_TEMPFAIL) from end
 
 
 def _end(seconds: float) -> None:

@@ -1,9 +1,12 @@
-"""A service that hangs while it stops is ended, and one that does not ends as it would."""
+"""A service that hangs or crashes while it stops is ended as one cut short, and one that does not ends as it would."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from riverrun.launch.process import EXIT_DRAIN_EXCEEDED
 
@@ -26,3 +29,32 @@ def test_one_that_hangs_is_ended() -> None:
 def test_one_that_stops_in_time_is_left_alone() -> None:
     """The limit keeps no process alive."""
     assert _run("end_within(3600.0)") == (0, "")
+
+
+CRASHING = """
+import faust, os, signal
+from services.alerts.stop_limit import LimitedWorker
+class Idle(faust.App):
+    async def start(self): pass
+    async def stop(self): pass
+class Stopping(LimitedWorker):
+    async def on_started(self):
+        {when}
+    async def stop(self):
+        await self.crash(RuntimeError("Cannot flush: Producer not Running"))
+        await super().stop()
+app = Idle("test", broker="kafka://nowhere", store="memory://", web_enabled=False, datadir={folder!r})
+Stopping(app, 30.0, redirect_stdouts=False, override_logging=False).execute()
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "code"),
+    [("os.kill(os.getpid(), signal.SIGTERM)", EXIT_DRAIN_EXCEEDED), ("await self.crash(RuntimeError())", 1)],
+    ids=["asked to stop", "by itself"],
+)
+def test_a_crash_while_stopping_is_a_drain_cut_short(tmp_path: Path, when: str, code: int) -> None:
+    """It has lost nothing, and is no reason to call anybody; a crash at work is."""
+    ended, words = _run(CRASHING.format(folder=str(tmp_path), when=when))
+    assert ended == code, words
+    assert ("crashed while it stopped" in words) == (code == EXIT_DRAIN_EXCEEDED)
