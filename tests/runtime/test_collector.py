@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,3 +82,30 @@ def test_a_running_worker_sets_aside_what_it_loaded(memory: MemoryWorld) -> None
     assert worker.frozen[0] == before
     assert worker.frozen[-1] > before
     assert gc.get_freeze_count() == 0
+
+
+class _Reopening(Worker):
+    """Loses its tasks before each of its rounds; notes which chains of lost tasks are still there at the end."""
+
+    lost: list[weakref.ref[object]]
+    left: int
+
+    def round(self) -> bool:
+        for unit in self._units:
+            for partition in list(unit.tasks):
+                task = unit.tasks.pop(partition)
+                assert task._chain is not None
+                self.lost += [weakref.ref(runner.stage.core) for runner in task._chain.runners]
+                task.close()
+        if len(self.lost) >= 6:
+            self.left = sum(each() is not None for each in self.lost)
+            self.stop()
+        return super().round()
+
+
+def test_what_a_lost_task_had_is_freed(memory: MemoryWorld) -> None:
+    """A member that gains and loses partitions for months does not keep the state of all that it ever had."""
+    worker = _Reopening(memory.deployment(), memory.small.chains((("ingest", "features"),)))
+    worker.lost, worker.left = [], -1
+    worker.run()
+    assert 0 <= worker.left <= 2
