@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
 from benchmarks.flight_pipeline import flights_pipeline
 from benchmarks.lab import Lab, schema_ids
+from examples.flights.pacing import paced
 from examples.flights.publish import SEED
 from examples.flights.source import RawMessage, flight_messages
 from riverrun.adapters.kafka_log import KafkaLog, kafka_producer
@@ -47,11 +47,7 @@ def publish_steadily(lab: Lab, start: int, count: int, rate: float) -> None:
     deployment.log.close()
     messages = list(islice(flight_messages(ids, SEED, start + count), start, start + count))
     producer = kafka_producer({"linger.ms": 1, **lab.kafka})
-    began = time.monotonic()
-    for due, message in enumerate(messages):
-        # The client's own waiting knows whole milliseconds only, and would spin for less: a core that both sides lack.
-        if (wait := began + due / rate - time.monotonic()) > 0:
-            time.sleep(wait)
+    for message in paced(messages, rate):
         producer.poll(0)
         producer.produce(message.topic, message.value, message.key)
     if producer.flush(_FLUSH_S) > 0:

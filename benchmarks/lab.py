@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from confluent_kafka.admin import AdminClient
@@ -16,6 +17,8 @@ from benchmarks.rounds import Measured, Meter
 from riverrun.embedded import Addresses, open_cluster, read_external_servers
 from riverrun.launch.connect import connect
 from riverrun.pipeline import Pipeline
+from riverrun.records.items import Item
+from riverrun.records.topics import Kind
 from riverrun.runtime.deployment import Deployment
 from riverrun.runtime.settings import Settings
 from riverrun.runtime.stage import StageDefinition
@@ -23,6 +26,7 @@ from riverrun.runtime.worker import Worker
 from services.catalogue import STAGES
 
 ALL_STAGES = tuple(STAGES)
+_BATCH = 2_000
 _IDLE_S = 0.001
 _SETTLE_S = 0.05
 _STALLED_S = 120.0
@@ -130,6 +134,20 @@ def schema_ids(deployment: Deployment) -> dict[str, int]:
     """Return the schema id by topic that producers write their events with."""
     codecs = deployment.wire.codecs
     return {stream.topic: codecs.stream_id(stream.name) for stream in codecs.streams}
+
+
+def append_items(deployment: Deployment, kind: Kind, partition: int, items: Iterable[Item]) -> None:
+    """Append items to one of the pipeline's own topics, as the stage that writes it would."""
+    topic, rest = deployment.topology.names[kind], iter(items)
+    writer = deployment.log.writer(f"{topic}-{partition}-by-hand")
+    writer.open()
+    while batch := list(islice(rest, _BATCH)):
+        writer.begin()
+        for item in batch:
+            key, value, headers = deployment.wire.to_wire(item, partition)
+            writer.send(topic, partition, key, value, headers)
+        writer.commit({}, "")
+    writer.close()
 
 
 def fold(deployment: Deployment, chains: Sequence[Sequence[StageDefinition]], meter: Meter) -> Measured:

@@ -68,8 +68,8 @@ def made_vector(number: int, values: tuple[float, ...]) -> Vector:
     return Vector(f"e{number}", f"w{number}", number * 1_000, number, values, (), _NOWHERE, seq=number)
 
 
-def made_example(codecs: Codecs, number: int, values: tuple[float, ...], *, label: bool) -> Example:
-    """Return the n-th example of a `numbers_pipeline`, whose label came half a second after it."""
+def made_example(number: int, vector: bytes, *, label: bool, score: float = 0.5) -> Example:
+    """Return the n-th example of a `numbers_pipeline`: an encoded vector, whose label came half a second after it."""
     return Example(
         id=f"e{number}",
         key=f"w{number}",
@@ -77,11 +77,17 @@ def made_example(codecs: Codecs, number: int, values: tuple[float, ...], *, labe
         outcome=LABELLED,
         label=float(label),
         label_time=number * 1_000 + 500,
-        scores=(ModelScore("champion", number, 0.5),),
-        vector=codecs.encode(made_vector(number, values)),
+        scores=(ModelScore("champion", number, score),),
+        vector=vector,
         source=Source("none.predictions", 0, number),
         seq=number,
     )
+
+
+def made_examples(codecs: Codecs, features: int) -> Iterator[Example]:
+    """Yield examples of a `numbers_pipeline` without end."""
+    for number, (values, label) in enumerate(labelled_vectors(1 << 30, features)):
+        yield made_example(number, codecs.encode(made_vector(number, values)), label=label)
 
 
 def busy_pipeline(name: str, *, window: str, wait: str, dedupe: str) -> Pipeline:

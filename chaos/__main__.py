@@ -35,13 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     acts = list(schedule(size, options.seed, kinds)) if kinds or not only else []
     report = Report(options.folder / "chaos.json", options.seed, size.name, plan_digest(acts))
     tell(f"seed {options.seed}: {sum(len(act.faults) for act in acts)} times faults strike, in {len(acts)} scenes")
-    if not options.resume:
+    played = 0
+    if options.resume:
+        try:
+            played = report.resume()
+        except (OSError, ValueError) as error:
+            tell(f"cannot go on: {error}; without --resume a run begins anew")
+            return _USAGE
+    else:
         report.forget()
-    try:
-        played = report.resume() if options.resume else 0
-    except (OSError, ValueError) as error:
-        tell(f"cannot go on: {error}; without --resume a run begins anew")
-        return _USAGE
     for number, act in enumerate(acts[played:], played + 1):
         tell(f"scene {number} of {len(acts)}: {act.layout.name}")
         setting = _setting(options.folder, f"act-{number}", 1_000 * options.seed + number)

@@ -21,13 +21,12 @@ from benchmarks.bare.learn import PlainLoop
 from benchmarks.figures import Figure
 from benchmarks.lab import Lab
 from benchmarks.rounds import isolated, median_and_spread
-from benchmarks.synthetic import labelled_vectors, numbers_pipeline
+from benchmarks.synthetic import labelled_vectors, made_example, made_vector, numbers_pipeline
 from riverrun.launch.pipeline_schemas import schemas_of
 from riverrun.models.digest import digest
 from riverrun.models.ordering import in_fixed_order
 from riverrun.pipeline import Pipeline
 from riverrun.records.avro import parsed
-from riverrun.records.items import LABELLED, Example, ModelScore, Source, Vector
 from riverrun.runtime.settings import Settings
 from riverrun.runtime.stage import StageContext
 from riverrun.testing.key_value import MemoryKeyValueStore
@@ -38,7 +37,6 @@ from services.learn.core import LearnCore
 
 _METRIC: Final[Callable[[], Any]] = metrics.LogLoss
 _SLICE: Final = 250
-_NOWHERE: Final = Source("", 0, 0)
 
 
 def logistic() -> linear_model.LogisticRegression:
@@ -119,7 +117,10 @@ def compare(name: str, count: int, folder: Path) -> tuple[float, float]:
     gc.freeze()
     for start in range(0, count, _SLICE):
         some = payloads[start : start + _SLICE]
-        examples = [_example(start + number, *each) for number, each in enumerate(some)]
+        examples = [
+            made_example(number, vector, label=label, score=score)
+            for number, (vector, label, score) in enumerate(some, start)
+        ]
         began = time.thread_time()
         for example in examples:
             core.step(example)
@@ -153,21 +154,5 @@ def _ours(
     served = random.Random(11)
     payloads = []
     for number, (values, label) in enumerate(labelled_vectors(count, case.features)):
-        vector = Vector(f"e{number}", f"w{number}", number * 1_000, number, values, (), _NOWHERE)
-        payloads.append((codecs.encode(vector), label, served.random()))
+        payloads.append((codecs.encode(made_vector(number, values)), label, served.random()))
     return core, payloads
-
-
-def _example(number: int, payload: bytes, label: bool, score: float) -> Example:
-    return Example(
-        id=f"e{number}",
-        key=f"w{number}",
-        time=number * 1_000,
-        outcome=LABELLED,
-        label=float(label),
-        label_time=number * 1_000 + 500,
-        scores=(ModelScore("champion", number, score),),
-        vector=payload,
-        source=Source("learn.predictions", 0, number),
-        seq=number,
-    )

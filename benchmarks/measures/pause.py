@@ -21,7 +21,7 @@ from river import forest
 from benchmarks.figures import Figure
 from benchmarks.lab import Lab
 from benchmarks.rounds import isolated, median_and_spread
-from benchmarks.synthetic import labelled_vectors, made_example, numbers_pipeline
+from benchmarks.synthetic import made_examples, numbers_pipeline
 from riverrun.models.beside import Take, taken_now
 from riverrun.pipeline import Pipeline
 from riverrun.records.items import Example
@@ -146,9 +146,4 @@ def _stage(pipeline: Pipeline, folder: Path) -> tuple[LearnCore, LearnState, Ite
     )
     stage = STAGES["learn"].build(context)
     (state,) = stage.states
-
-    def examples() -> Iterator[Example]:
-        for number, (values, label) in enumerate(labelled_vectors(1 << 30, _FEATURES)):
-            yield made_example(codecs, number, values, label=label)
-
-    return cast("LearnCore", stage.core), cast("LearnState", state), examples()
+    return cast("LearnCore", stage.core), cast("LearnState", state), made_examples(codecs, _FEATURES)

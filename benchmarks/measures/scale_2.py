@@ -19,12 +19,12 @@ from typing import Final
 from river import forest
 
 from benchmarks.figures import Figure
-from benchmarks.lab import Lab
+from benchmarks.lab import Lab, append_items
 from benchmarks.rounds import in_turn, isolated, median_and_spread
 from benchmarks.service import await_, service
-from benchmarks.synthetic import labelled_vectors, made_example, made_vector, numbers_pipeline
+from benchmarks.synthetic import labelled_vectors, made_examples, made_vector, numbers_pipeline
 from riverrun.pipeline import Pipeline
-from riverrun.records.items import Example, Item, ModelVersion, Vector
+from riverrun.records.items import ModelVersion, Vector
 from riverrun.records.topics import Kind
 from riverrun.runtime.deployment import Deployment
 
@@ -34,7 +34,6 @@ _FEATURES: Final = 10
 _LEARNED: Final = 1_000
 _FROM: Final = 0.4
 _TO: Final = 0.9
-_BATCH: Final = 2_000
 _LOOK_S: Final = 0.25
 """Seldom: to look takes the broker's time, which is one of the members' too."""
 
@@ -67,9 +66,9 @@ def prepare(lab: Lab, vectors: int) -> None:
     """Write vectors to all partitions, and publish a forest that has learned."""
     deployment = lab.connect(scoring_pipeline(_NAME), partitions=PARTITIONS)
     deployment.ensure_topics()
-    _write(deployment, Kind.EXAMPLES, 0, islice(_examples(deployment), _LEARNED))
+    append_items(deployment, Kind.EXAMPLES, 0, islice(made_examples(deployment.wire.codecs, _FEATURES), _LEARNED))
     for partition in range(PARTITIONS):
-        _write(deployment, Kind.VECTORS, partition, islice(_vectors(partition), vectors // PARTITIONS))
+        append_items(deployment, Kind.VECTORS, partition, islice(_vectors(partition), vectors // PARTITIONS))
     # A service, for a forest's snapshot is taken beside the stream and published when it is ready.
     with service(lab, scoring_pipeline, _NAME, ["learn"]):
         await_("the forest to be published", lambda: _published(deployment))
@@ -82,26 +81,9 @@ def _published(deployment: Deployment) -> bool:
     return any(isinstance(item, ModelVersion) and item.position == _LEARNED for item in items)
 
 
-def _examples(deployment: Deployment) -> Iterator[Example]:
-    for number, (values, label) in enumerate(labelled_vectors(1 << 30, _FEATURES)):
-        yield made_example(deployment.wire.codecs, number, values, label=label)
-
-
 def _vectors(partition: int) -> Iterator[Vector]:
     for number, (values, _) in enumerate(labelled_vectors(1 << 30, _FEATURES, seed=partition)):
         yield made_vector(number, values)
-
-
-def _write(deployment: Deployment, kind: Kind, partition: int, items: Iterator[Item]) -> None:
-    writer = deployment.log.writer(f"scale-{kind.value}-{partition}")
-    writer.open()
-    while batch := list(islice(items, _BATCH)):
-        writer.begin()
-        for item in batch:
-            key, value, headers = deployment.wire.to_wire(item, partition)
-            writer.send(deployment.topology.names[kind], partition, key, value, headers)
-        writer.commit({}, "")
-    writer.close()
 
 
 def members(lab: Lab, count: int, vectors: int) -> float:

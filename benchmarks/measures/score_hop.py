@@ -7,12 +7,13 @@ chain made of the flights; both sides read the same ones. That both wrote the sa
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import cycle
 from typing import Any, Final
 
 from benchmarks.bare import score_hop as bare
 from benchmarks.figures import Figure
 from benchmarks.flight_pipeline import flights_pipeline
-from benchmarks.lab import ALL_STAGES, Lab, fold, stages
+from benchmarks.lab import ALL_STAGES, Lab, append_items, fold, stages
 from benchmarks.rounds import Measured, Meter, in_turn, isolated, median_and_spread
 from riverrun.launch.pipeline_schemas import schemas_of
 from riverrun.models.publishing import open_version
@@ -72,22 +73,14 @@ def prepare(lab: Lab, events: int, count: int) -> int:
 
 def _repeat(deployment: Deployment, topic: str, count: int) -> int:
     """Append the vectors anew, at positions of their own, until there are ``count``; return how many there are."""
-    wire, writer = deployment.wire, deployment.log.writer("score-hop-vectors")
-    vectors = [
-        item for record in deployment.log.tail(topic, 0, 1 << 30) if isinstance(item := wire.item(record), Vector)
-    ]
-    position = len(vectors)
-    writer.open()
-    while position < count:
-        writer.begin()
-        for vector in vectors[: count - position]:
-            again = replace(vector, seq=position, event_seq=vector.event_seq + position, payload=b"")
-            key, value, headers = wire.to_wire(again, 0)
-            writer.send(topic, 0, key, value, headers)
-            position += 1
-        writer.commit({}, "")
-    writer.close()
-    return position
+    records, wire = deployment.log.tail(topic, 0, 1 << 30), deployment.wire
+    vectors = [item for record in records if isinstance(item := wire.item(record), Vector)]
+    again = (
+        replace(vector, seq=position, event_seq=vector.event_seq + position, payload=b"")
+        for position, vector in zip(range(len(vectors), count), cycle(vectors), strict=False)
+    )
+    append_items(deployment, Kind.VECTORS, 0, again)
+    return max(len(vectors), count)
 
 
 def riverrun_side(lab: Lab, vectors: int) -> Measured:

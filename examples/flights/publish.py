@@ -12,12 +12,12 @@ import argparse
 import json
 import os
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from confluent_kafka import Producer
 
+from examples.flights.pacing import paced
 from examples.flights.source import RawMessage, flight_messages
 from riverrun.adapters.kafka_log import kafka_producer
 from riverrun.embedded import read_external_servers
@@ -75,12 +75,8 @@ class Publisher:
             raise UnavailableError("Kafka does not take the flights", hint="is the broker up, and its disk not full?")
 
     def send_steadily(self, messages: Iterator[RawMessage], rate: float) -> None:
-        """Send messages at ``rate`` a second, each at its own moment as nearly as a sleep can hit it."""
-        began = time.monotonic()
-        for due, message in enumerate(messages):
-            # The client's own waiting knows whole milliseconds only, and would spin for less: a core that others lack.
-            if (wait := began + due / rate - time.monotonic()) > 0:
-                time.sleep(wait)
+        """Send messages at ``rate`` a second."""
+        for message in paced(messages, rate):
             self._producer.poll(0)
             self.send(message)
 

@@ -53,8 +53,8 @@ class IntakePace:
     """How the intake passes its time, in seconds.
 
     ``wait`` waits so long, or less if it is to stop, and returns whether it is; ``monotonic`` is a clock; ``tick`` how
-    often a mark is written though nothing came; ``idle`` how long it rests when less
-    than a full batch came: Faust must keep up with its transactions.
+    often a mark is written though nothing came; ``idle`` how long it rests when less than a full batch came: Faust must
+    keep up with its transactions.
     """
 
     wait: Callable[[float], bool]

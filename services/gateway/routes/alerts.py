@@ -126,7 +126,7 @@ def _commanding(router: APIRouter, parts: Parts) -> None:
     async def subscribe(pipeline: str, name: Name, body: NewSubscription, request: Request) -> Acknowledged:
         parts.check(pipeline)
         item = AlertCommand(new_id(), "subscribe", now_ms(), _author(request), subscription=name)
-        item.channel, item.url, item.secret = body.channel, getattr(body, "url", ""), body.secret
+        item.channel, item.url, item.secret = body.channel, body.url, body.secret
         item.min_severity, item.segments, item.rules = body.min_severity, tuple(body.segments), tuple(body.rules)
         _refuse_senseless(item, fixed)
         return await command(item)

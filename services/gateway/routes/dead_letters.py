@@ -28,7 +28,7 @@ Name = Annotated[str, Path(pattern=r"^[0-9]{1,6}:[0-9]{1,15}$", description="As 
 def routes(parts: Parts) -> APIRouter:
     """Return the routes."""
     router = APIRouter(route_class=GuardedRoute, tags=["dead letters"])
-    # Up to a thousand are looked up, each by a reader of its own: one replay at a time.
+    # A replay may read the whole topic: one at a time.
     busy = asyncio.Lock()
 
     @router.get(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -248,6 +248,8 @@ class NewApprise(_NewSubscription):
 
     model_config = _given({"channel": "apprise", "secret": "MAIL", "min_severity": "warning"})
     channel: Literal["apprise"]
+    url: ClassVar[str] = ""
+    """Its URLs are secrets, and do not travel."""
 
 
 NewSubscription = Annotated[NewWebhook | NewApprise, Field(discriminator="channel")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from riverrun.embedded.addresses import Addresses
 from riverrun.errors import UnavailableError
@@ -57,7 +57,7 @@ class LogArchive:
 
     def letter(self, name: str) -> Letter | None:
         """Return one dead letter with all its bytes, or None if there is none of this name."""
-        return named(self._deployment, name)
+        return next(named(self._deployment, [name]), None)
 
     def replay(self, names: Sequence[str]) -> list[str]:
         """Send dead letters again; return their names.
@@ -69,16 +69,12 @@ class LogArchive:
         UnavailableError
             If Kafka did not take all of them.
         """
-        wanted = sorted(set(names))
-        # Looked up twice rather than kept: together they may be larger than memory.
-        missing = [name for name in wanted if named(self._deployment, name) is None]
+        wanted = frozenset(names)
+        # Read twice rather than kept: together they may be larger than memory.
+        missing = wanted - {each.name for each in named(self._deployment, wanted)}
         if missing:
-            raise KeyError(", ".join(missing))
-        return send_again(self._addresses, self._each(wanted))
-
-    def _each(self, names: Sequence[str]) -> Iterator[Letter]:
-        for name in names:
-            letter = named(self._deployment, name)
-            if letter is None:
-                raise UnavailableError(f"the dead letter {name} has expired meanwhile; those before it were sent")
-            yield letter
+            raise KeyError(", ".join(sorted(missing)))
+        sent = send_again(self._addresses, named(self._deployment, wanted))
+        if gone := wanted.difference(sent):
+            raise UnavailableError(f"expired meanwhile: {', '.join(sorted(gone))}; the others were sent")
+        return sent

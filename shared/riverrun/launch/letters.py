@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -91,25 +91,29 @@ def newest(deployment: Deployment, partition: int, count: int) -> list[Letter]:
         span *= _GROWTH
 
 
-def named(deployment: Deployment, name: str) -> Letter | None:
-    """Return one dead letter by its name, or None if there is none of it; raises as `dead_letters`."""
-    partition, _, number = name.partition(":")
-    if not (partition.isdecimal() and number.isdecimal()) or int(partition) >= deployment.topology.partitions:
-        return None
-    # Its offset is never below its number.
-    for each in _read(deployment, int(partition), int(number)):
-        if each.letter.seq >= int(number):
-            return each if each.name == name else None
-    return None
+def named(deployment: Deployment, names: Collection[str]) -> Iterator[Letter]:
+    """Read the dead letters of these names, oldest first in each partition; raises as `dead_letters`."""
+    numbers: dict[int, list[int]] = {}
+    for name in names:
+        partition, _, number = name.partition(":")
+        if partition.isdecimal() and number.isdecimal() and int(partition) < deployment.topology.partitions:
+            numbers.setdefault(int(partition), []).append(int(number))
+    for place, wanted in sorted(numbers.items()):
+        # Its offset is never below its number.
+        for each in _read(deployment, place, min(wanted)):
+            if each.name in names:
+                yield each
+            if each.letter.seq >= max(wanted):
+                break
 
 
 def _read(deployment: Deployment, partition: int, offset: int) -> Iterator[Letter]:
     """Read up to the present end: a topic that grows faster than it is read has one too."""
     log, topic = deployment.log, deployment.topology.names[Kind.DEAD_LETTERS]
-    end = log.high_watermark(topic, partition)
-    if max(offset, log.start_offset(topic, partition)) >= end:
+    first, end = max(offset, log.start_offset(topic, partition)), log.high_watermark(topic, partition)
+    if first >= end:
         return
-    reader = log.reader(topic, partition, max(offset, log.start_offset(topic, partition)))
+    reader = log.reader(topic, partition, first)
     patience = deployment.clocks.monotonic() + _PATIENCE_S
     try:
         while not reader.at_end:
