@@ -11,7 +11,9 @@ from confluent_kafka import KafkaException
 from redis import RedisError
 
 from chaos.auditor import audit
+from chaos.calling import calls_kept
 from chaos.calm import differences
+from chaos.calm_drift import drift_findings
 from chaos.epochs import fenced_writes
 from chaos.evidence import gather
 from chaos.findings import Finding, Sort, Strike
@@ -25,7 +27,7 @@ from riverrun.runtime.degradations import Degradation
 
 __all__ = ["Act", "Outcome", "conclude", "play", "unbounded"]
 
-_GAP_S: Final = (0.2, 1.2)
+_GAP_S: Final = (0.1, 0.7)
 _MOST_MEMORY_MB: Final = 256.0
 """What a process may have; none had more than 160 when all was well."""
 _BROKEN_OFF: Final = (AssertionError, RiverrunError, OSError, TimeoutExpired, LookupError, KafkaException, RedisError)
@@ -108,12 +110,16 @@ def conclude(layout: Layout, scene: Scene, setting: Setting) -> Outcome:
     # Everything is mended, and all say so; a backlog may still be worked off.
     mended = {Degradation.LAGGING.value, Degradation.MODEL_REFUSED.value}
     scene.until("nothing to be degraded any more", lambda: world.watch.degraded() <= mended)
+    if scene.caller is not None:
+        scene.findings += calls_kept(scene, scene.caller)
     world.drain(*[service for service in world.services if service.stages])
     world.rest()
-    if layout.tells:
+    if layout.edges:
         scene.findings += alerts_told(scene)
     evidence = gather(world)
     outcome = Outcome(layout.name, setting.seed)
+    if layout.edges:
+        outcome.findings += drift_findings(evidence)
     # The watchers saw every moment; what they saw counts as what is found at rest.
     outcome.findings += [*judge(evidence), *audit(world), *scene.findings, *scene.witness.findings]
     outcome.findings += world.watch.findings
@@ -122,7 +128,7 @@ def conclude(layout: Layout, scene: Scene, setting: Setting) -> Outcome:
         outcome.findings += differences(evidence, world, setting)
     outcome.oddities = dict(getattr(world.plan.load, "oddities", {}))
     outcome.made = dict(getattr(world.plan.load, "made", {}))
-    outcome.published = world.published
+    outcome.published = evidence.published
     outcome.predictions = scene.witness.predictions.count
     outcome.looks = scene.witness.partials.looks
     outcome.restarted = dict(world.restarted)

@@ -86,7 +86,7 @@ class Evidence:
 
 _OWN = (
     *(Kind.EVENTS, Kind.DEAD_LETTERS, Kind.VECTORS, Kind.PREDICTIONS),
-    *(Kind.EXAMPLES, Kind.EVALUATIONS, Kind.MODELS),
+    *(Kind.EXAMPLES, Kind.EVALUATIONS, Kind.MODELS, Kind.DRIFT),
 )
 
 
@@ -96,7 +96,7 @@ def gather(world: World) -> Evidence:
     evidence = Evidence(
         deployment,
         world.plan.partitions,
-        world.published,
+        world.published + world.beside(),
         world.settings.data_folder,
         world.settings.model_store_url,
     )

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from chaos.evidence import Evidence, Row
 from chaos.findings import Finding, Sort
+from chaos.messages import Messages
 from chaos.parcels import DUPLICATE, MALFORMED, VALID
 from chaos.plain_features import PlainFeatures
 from chaos.plain_labels import PlainLabels
@@ -27,7 +28,7 @@ __all__ = ["judge"]
 
 _ENDS: Final = (LABELLED, DEFAULTED, EXPIRED)
 _FROM_ONE_TOPIC: Final = (Kind.VECTORS, Kind.PREDICTIONS)
-_NUMBERED: Final = (*_FROM_ONE_TOPIC, Kind.EVENTS, Kind.DEAD_LETTERS, Kind.EXAMPLES, Kind.EVALUATIONS)
+_NUMBERED: Final = (*_FROM_ONE_TOPIC, Kind.EVENTS, Kind.DEAD_LETTERS, Kind.EXAMPLES, Kind.EVALUATIONS, Kind.DRIFT)
 
 
 def judge(evidence: Evidence) -> list[Finding]:
@@ -58,7 +59,8 @@ def _numbers(evidence: Evidence) -> Iterator[Finding]:
     for (stage, partition), said in evidence.progress.items():
         for topic, count in said[-1].outputs.items():
             kind = next(each for each, name in names.items() if name == topic)
-            if kind in evidence.rows:
+            # Findings of drift are counted where they are judged.
+            if kind in evidence.rows and kind is not Kind.DRIFT:
                 found = len({row.stamp.seq for row in evidence.of(kind, partition)})
                 yield from equal_counts(f"{stage}[{partition}]", {topic: count}, {topic: found})
 
@@ -75,7 +77,7 @@ def _intake(evidence: Evidence) -> Iterator[Finding]:
     if len(published) != evidence.published:
         text = f"Kafka holds {len(published)} messages of producers, {evidence.published} were published"
         yield Finding(Sort.WRONG, text)
-    made = {place: (dict(record.headers)[KIND_HEADER] or b"").decode() for place, record in published.items()}
+    made = _made(published, Messages(evidence.deployment.ids))
     due = {
         kind: [_found(place, published[place]) for place, each in made.items() if each == kind]
         for kind in (VALID, DUPLICATE, MALFORMED)
@@ -88,6 +90,21 @@ def _intake(evidence: Evidence) -> Iterator[Finding]:
             yield from _letter(row, published[row.stamp.source])
     counts = {"accepted": len(due[VALID]), "dead_letters": len(due[MALFORMED]), "duplicates": len(due[DUPLICATE])}
     yield from equal_counts("ingest", evidence.counters("ingest"), counts)
+
+
+def _made(published: Mapping[Source, Record], read: Messages) -> dict[Source, str]:
+    """Return what each message was made to be. The gateway's do not say: they are valid once, and may be repeated."""
+    made: dict[Source, str] = {}
+    called: set[str] = set()
+    for place, record in published.items():
+        kind = dict(record.headers).get(KIND_HEADER)
+        if kind is None:
+            name = str(read.fields(record.value)["event_id"])
+            made[place] = DUPLICATE if name in called else VALID
+            called.add(name)
+        else:
+            made[place] = kind.decode()
+    return made
 
 
 def _found(place: Source, record: Record) -> Found:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from chaos.brokers import ThreeBrokers
-from chaos.faults.alerts import ALERTS
+from chaos.caller import Caller
 from chaos.faults.disks import DISKS
+from chaos.faults.edges import EDGES
 from chaos.faults.network import NETWORK
 from chaos.faults.processes import CHAINED, MEMBERS, SERVICES
 from chaos.faults.servers import KAFKA, ONE_OF_THREE, REDIS
@@ -19,13 +20,15 @@ from chaos.parcels import DISORDER, ParcelLoad
 from chaos.plain_alerts import SUBSCRIPTION
 from chaos.proxies import KafkaProxy, Proxy
 from chaos.receiver import Receiver
-from chaos.scene import Kind, Scene
+from chaos.scene import Kind, Scene, now_ms
 from chaos.services import Service
 from chaos.witness import PredictionsWatcher, RedisWatcher, Witness
 from chaos.world import IN_ORDER, Plan, World
 from riverrun.adapters.kafka_log import kafka_producer
+from riverrun.api_keys import KeyFile, Scope, key_file_path
 from riverrun.embedded import EmbeddedCluster, EmbeddedKafka, EmbeddedRedis
 from riverrun.embedded.addresses import Addresses
+from riverrun.embedded.ports import choose_ports
 from riverrun.records.items import AlertCommand
 from riverrun.records.topics import Kind as Topic
 from services.alerts.app import INSTANCE
@@ -37,6 +40,7 @@ _BEGIN_LIMIT_S: Final = 300.0
 _FIRST: Final = ("ingest", "features", "score")
 _SECOND: Final = ("labels", "learn")
 _SECRET: Final = "CHAOS"
+_GATEWAY_PORT: Final = "RIVERRUN_GATEWAY_PORT"
 
 
 def quiet(line: str) -> None:
@@ -75,6 +79,7 @@ class _Servers:
     kafka_proxies: dict[str, KafkaProxy] = field(default_factory=dict)
     redis_proxy: Proxy | None = None
     receiver: Receiver = field(default_factory=lambda: Receiver(0))
+    gateway_port: int = 0
 
 
 Start = Callable[[World, _Servers], Mapping[str, Service]]
@@ -97,8 +102,8 @@ class Layout:
         Of the producers' topics.
     comparable
         Whether what it leaves must be what an undisturbed run leaves.
-    tells
-        Whether the alerts service runs.
+    edges
+        Whether the services at the edges run beside the stages: drift, alerts and the gateway.
     """
 
     name: str
@@ -107,7 +112,7 @@ class Layout:
     start: Start
     partitions: int = 1
     comparable: bool = False
-    tells: bool = False
+    edges: bool = False
 
     @contextmanager
     def stage(self, setting: Setting) -> Iterator[Scene]:
@@ -124,10 +129,11 @@ class Layout:
             witness = Witness(*watchers)
             stack.callback(witness.close)
             services = dict(self.start(world, servers))
+            caller = stack.enter_context(_calling(world, servers, lambda: load.clock_ms)) if self.edges else None
             rng = random.Random(setting.seed)
             scene = Scene(world, servers.brokers, servers.redis, services, witness, rng)
             scene.kafka_proxies, scene.redis_proxy = servers.kafka_proxies, servers.redis_proxy
-            scene.receiver = servers.receiver
+            scene.receiver, scene.caller = servers.receiver, caller
             stages = {stage for service in services.values() for stage in service.stages}
             begun = "the first commit of everything"
             scene.until(begun, lambda: stages <= {name for name, _ in world.watch.latest}, _BEGIN_LIMIT_S)
@@ -155,6 +161,7 @@ def _three(setting: Setting, stack: ExitStack) -> _Servers:
 def _with_receiver(setting: Setting, stack: ExitStack) -> _Servers:
     servers = _embedded(setting, stack)
     servers.receiver = stack.enter_context(Receiver(setting.seed))
+    (servers.gateway_port,) = choose_ports(1)
     return servers
 
 
@@ -183,8 +190,8 @@ def _halves(world: World, servers: _Servers) -> Mapping[str, Service]:
     return services
 
 
-def _telling(world: World, servers: _Servers) -> Mapping[str, Service]:
-    """Start a chain, and the alerts beside it, with one subscriber."""
+def _with_edges(world: World, servers: _Servers) -> Mapping[str, Service]:
+    """Start a chain; beside it drift, the alerts with one subscriber, and the gateway."""
     receiver = servers.receiver
     _subscribe(world, f"http://{receiver.address}/")
     settings = {
@@ -193,8 +200,21 @@ def _telling(world: World, servers: _Servers) -> Mapping[str, Service]:
         # Who comes back under its name takes over at once.
         INSTANCE: "the-one",
     }
-    alerts = Service.alerts(world.file, world.environment(settings), world.folder)
-    return {"chain": world.chain(), "alerts": world.started(alerts)}
+    beside = (
+        Service.alerts(world.file, world.environment(settings), world.folder),
+        Service.drift(world.file, world.environment({}), world.folder),
+        Service.gateway(world.file, world.environment({_GATEWAY_PORT: str(servers.gateway_port)}), world.folder),
+    )
+    return {"chain": world.chain(), **{service.name: world.started(service) for service in beside}}
+
+
+def _calling(world: World, servers: _Servers, clock: Callable[[], int]) -> Caller:
+    """Return who publishes through the gateway."""
+    keys = KeyFile(key_file_path(world.settings.data_folder, {}))
+    key = keys.make("chaos", [Scope.PUBLISH], now=now_ms())
+    caller = Caller(f"http://127.0.0.1:{servers.gateway_port}", key, clock)
+    world.beside = lambda: caller.accepted
+    return caller
 
 
 def _subscribe(world: World, url: str) -> None:
@@ -220,6 +240,6 @@ LAYOUTS: Final = (
     Layout("chained", CHAINED, _embedded, _chained, comparable=True),
     Layout("members", MEMBERS, _embedded, _members, partitions=2),
     Layout("network", NETWORK, _behind_proxies, _halves),
-    Layout("alerts", ALERTS, _with_receiver, _telling, tells=True),
+    Layout("edges", EDGES, _with_receiver, _with_edges, edges=True),
     Layout("three-brokers", ONE_OF_THREE, _three, _halves),
 )

@@ -22,6 +22,8 @@ _HOUR_MS: Final = 3_600_000
 _EVERY_MS: Final = 600_000
 _SCANNED_BEFORE_MS: Final = 5 * _HOUR_MS
 _CARRIERS: Final = {"swift": 40.0, "steady": 25.0, "slow": 15.0}
+_SEASON: Final = 250
+"""So many parcels long, by turns, they go as they always did, and much farther: there is drift to be found."""
 
 Fields = dict[str, object]
 
@@ -95,6 +97,8 @@ class ParcelLoad:
         How many messages have each oddity, of those that were taken.
     oddities : dict
         Of events that have any: what is odd, by id.
+    clock_ms : int
+        Event time of what was last taken, in milliseconds since the epoch.
     """
 
     def __init__(self, seed: int, disorder: Disorder = DISORDER) -> None:
@@ -104,6 +108,7 @@ class ParcelLoad:
         self._disorder = disorder
         self._waiting: list[_Due] = []
         self._number = 0
+        self.clock_ms = _START_MS
         self._poison_at = disorder.poison_every // 2
         self._messages = self._make()
 
@@ -121,6 +126,7 @@ class ParcelLoad:
             # Nothing of a later parcel can be due before this.
             horizon = _START_MS + parcel * _EVERY_MS - _SCANNED_BEFORE_MS - _HOUR_MS
             while self._waiting and self._waiting[0].at <= horizon:
+                self.clock_ms = horizon
                 yield heapq.heappop(self._waiting).message
             self._add_parcel(parcel)
 
@@ -162,7 +168,7 @@ def _life(number: int, rng: random.Random) -> list[tuple[int, str, Fields, str]]
     carrier = rng.choice(sorted(_CARRIERS))
     shipped_at = _START_MS + number * _EVERY_MS
     delay = rng.expovariate(0.5)
-    distance = rng.uniform(20, 900)
+    distance = rng.uniform(20, 900) + 500 * (number // _SEASON % 2)
     hours = 2 + distance / _CARRIERS[carrier] + delay * rng.uniform(0, 6)
     parcel: Fields = {"parcel_id": f"p{number:05d}", "carrier": carrier}
     events: list[tuple[int, str, Fields, str]] = []

@@ -10,7 +10,7 @@ from typing import Final
 
 from river import compose, linear_model, preprocessing, tree
 
-from riverrun import Label, Model, Pipeline, Stream, count, hour_of, last, log1p, mean
+from riverrun import Drift, Label, Model, Pipeline, Stream, count, hour_of, last, log1p, mean
 from riverrun.pipeline.alerts import CounterRule
 
 NAME: Final = Path(__file__).parent.name
@@ -58,5 +58,7 @@ pipeline = Pipeline(
     challengers=[Model("tree", lambda: tree.HoeffdingTreeClassifier(grace_period=50))],
     # Every time that there is something to tell it is told: so what is due is plain.
     alerts=[CounterRule(name="duplicates", stage="ingest", counter="duplicates", cooldown="0s", burst=1_000_000)],
+    # Small windows: something is found soon, for the load has seasons.
+    drift=Drift(segments=["carrier"], reference=200, window=100, warm_up=0),
     snapshot_every=80,
 )

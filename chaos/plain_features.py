@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from chaos.evidence import Evidence, Row
 from chaos.findings import Finding, Sort
+from chaos.messages import Messages
 from riverrun.records.items import Source
 from riverrun.records.topics import Kind
 
@@ -64,6 +64,7 @@ class PlainFeatures:
 
     def __init__(self, evidence: Evidence) -> None:
         self._evidence = evidence
+        self._read = Messages(evidence.deployment.ids)
         self._prefix = f"{evidence.pipeline.name}-raw."
         self._messages = {
             Source(record.topic, record.partition, record.offset): record.value
@@ -80,8 +81,7 @@ class PlainFeatures:
             events[partition] = []
             watermarks = self._watermarks[partition] = [0]
             for position, row in enumerate(self._evidence.of(Kind.EVENTS, partition)):
-                message = self._messages[row.stamp.source]
-                fields = json.loads(message or b"")
+                fields = self._read.fields(self._messages[row.stamp.source])
                 stream = row.stamp.source.topic.removeprefix(self._prefix)
                 events[partition].append(fields)
                 watermarks.append(max(watermarks[-1], fields["at"]))

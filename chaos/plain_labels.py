@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from chaos.evidence import Evidence, Row
 from chaos.findings import Finding, Sort
+from chaos.messages import Messages
 from chaos.sequences import Found, compare
 from riverrun.records.items import DEFAULTED, LABELLED, REVISED, Source
 from riverrun.records.topics import Kind
@@ -45,6 +45,7 @@ class PlainLabels:
             for records in evidence.raw.values()
             for record in records
         }
+        self._read = Messages(evidence.deployment.ids)
         self._due: list[Found] = []
         self._watermark = 0
         self._waiting: dict[str, list[_Waiting]] = {}
@@ -74,7 +75,7 @@ class PlainLabels:
             self._end(waiting, LABELLED, label)
 
     def _pass(self, event: Row) -> None:
-        fields: dict[str, Any] = json.loads(self._messages[event.stamp.source] or b"")
+        fields = self._read.fields(self._messages[event.stamp.source])
         if fields["at"] > self._watermark:
             self._watermark = fields["at"]
             self._let_time_pass()

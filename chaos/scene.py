@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from chaos.caller import Caller
 from chaos.findings import Finding, Sort
 from chaos.proxies import KafkaProxy, Proxy
 from chaos.receiver import Receiver
@@ -52,6 +53,8 @@ class Scene:
         Before the servers, for each service by name, where there are any.
     receiver
         Who alerts are delivered to; nobody tells it any in most scenes.
+    caller
+        Who publishes through the gateway; nobody does in most scenes.
     findings
         What a fault's own check found to be wrong.
     """
@@ -65,7 +68,12 @@ class Scene:
     kafka_proxies: Mapping[str, KafkaProxy] = field(default_factory=dict)
     redis_proxy: Proxy | None = None
     receiver: Receiver = field(default_factory=lambda: Receiver(0))
+    caller: Caller | None = None
     findings: list[Finding] = field(default_factory=list)
+
+    def accepted(self) -> int:
+        """Return how many events the gateway has accepted."""
+        return 0 if self.caller is None else self.caller.accepted
 
     def taken(self) -> int:
         """Return how many alerts were delivered."""
@@ -94,7 +102,11 @@ class Scene:
 
     def die_at(self, service: Service, point: Failpoint, passes: int) -> None:
         """Let a service end itself at a failpoint, when it has passed it so often, and start it again without."""
-        service.kill()
+        if service.works:
+            # A member that leaves in order is not waited for: the next begins at once.
+            self.drain(service)
+        else:
+            service.kill()
         service.start(**{FAILPOINT: f"{point}:{passes}"})
         service.doomed = True
         self.until(f"death at {point}", lambda: service.ended is not None, _DEATH_LIMIT_S)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import random
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,7 +28,8 @@ class Size:
     times
         How often a kind strikes, by the longest beginning of its name that is here; ``""`` for all others.
     pairs
-        What share of the faults strikes together with another.
+        What share of the faults strikes together with another; of kills of stages any number may, each with this
+        probability given those before it.
     per_act
         Most faults in one scene; then another is set.
     overload_s
@@ -47,12 +48,14 @@ class Size:
         return self.times[best]
 
 
+_SERVICES: Final = (*STAGES, "drift", "alerts", "gateway")
+
 SHORT: Final = Size("short", {"": 1, "zombie": 3, "network.held-frame": 2}, pairs=0.1, per_act=40, overload_s=15.0)
 LONG: Final = Size(
     "long",
     {
-        "": 6,
-        **{f"kill.{stage}": 200 for stage in STAGES},
+        "": 3,
+        **{f"kill.{service}": 200 for service in _SERVICES},
         "kill.chain": 20,
         "kill.all": 20,
         "failpoint.": 20,
@@ -66,13 +69,14 @@ LONG: Final = Size(
         "snapshot": 30,
         "checkpoint": 25,
     },
-    pairs=0.4,
-    per_act=100,
-    overload_s=120.0,
+    pairs=0.75,
+    per_act=250,
+    overload_s=60.0,
 )
 
-_KILLS: Final = frozenset(f"kill.{stage}" for stage in STAGES)
+_KILLS: Final = frozenset(f"kill.{service}" for service in _SERVICES)
 """Kills of one service each: of several, each has its own."""
+_KILLS_OF_STAGES: Final = frozenset(f"kill.{stage}" for stage in STAGES)
 
 _NEVER_TOGETHER: Final = (
     # These end and start the process or server that the others work on, or wait for it to answer.
@@ -81,7 +85,8 @@ _NEVER_TOGETHER: Final = (
     frozenset({"kill.", "sigterm.", "stages.", "failpoint.", "member.", "zombie"}),
     frozenset({"kill.", "sigterm.", "stages.", "snapshot.", "checkpoint.", "store.", "state."}),
     frozenset({"network."}),
-    frozenset({"alerts."}),
+    frozenset({"alerts.", "kill.alerts"}),
+    frozenset({"alerts.kafka-killed", "sigterm."}),
 )
 
 
@@ -133,17 +138,25 @@ def _acts(layout: Layout, faults: list[Kind], size: Size, rng: random.Random) ->
 
 
 def _paired(faults: list[Kind], pairs: float, rng: random.Random) -> Iterator[tuple[Kind, ...]]:
-    """Let each fault strike by itself, or with one of those that it can strike together with."""
+    """Let each fault strike by itself, or with one of those that it can strike together with; kills with several."""
     waiting = list(faults)
     while waiting:
-        first = waiting.pop(0)
-        partners = [other for other in waiting if _together(first.name, other.name)]
-        if partners and rng.random() < pairs:
+        together = [waiting.pop(0)]
+        while rng.random() < pairs:
+            partners = [other for other in waiting if _joins(other.name, {kind.name for kind in together})]
+            if not partners:
+                break
             partner = rng.choice(partners)
             waiting.remove(partner)
-            yield tuple(sorted((first, partner), key=lambda kind: kind.name))
-        else:
-            yield (first,)
+            together.append(partner)
+        yield tuple(sorted(together, key=lambda kind: kind.name))
+
+
+def _joins(name: str, others: Set[str]) -> bool:
+    """Tell whether a fault may strike together with others: more than two at a time only kill, and only stages."""
+    if len(others) > 1 and not {name, *others} <= _KILLS_OF_STAGES:
+        return False
+    return all(_together(name, other) for other in others)
 
 
 def _together(one: str, other: str) -> bool:

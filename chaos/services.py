@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-__all__ = ["STAGES", "Service"]
+__all__ = ["DRIFT_STAGES", "STAGES", "Service"]
 
 STAGES: Final = ("ingest", "features", "score", "labels", "learn")
+DRIFT_STAGES: Final = ("drift-inputs", "drift-errors")
+"""Both in one service."""
 _CLI: Final = ("-c", "from riverrun.cli import main; main()")
 _ROOT: Final = Path(__file__).parents[1]
 _EXIT_LIMIT_S: Final = 60.0
@@ -78,6 +80,20 @@ class Service:
     def alerts(cls, file: Path, environment: Mapping[str, str], logs: Path) -> Service:
         """Return the alerts service: ``python -m services.alerts FILE``. It runs no stage."""
         service = cls("alerts", ["-m", "services.alerts", str(file)], environment, logs)
+        service.stages = ()
+        return service
+
+    @classmethod
+    def drift(cls, file: Path, environment: Mapping[str, str], logs: Path) -> Service:
+        """Return the service that watches for drift: ``python -m services.drift FILE``."""
+        service = cls.stage("drift", file, environment, logs)
+        service.stages = DRIFT_STAGES
+        return service
+
+    @classmethod
+    def gateway(cls, file: Path, environment: Mapping[str, str], logs: Path) -> Service:
+        """Return the gateway: ``python -m services.gateway FILE``. It runs no stage."""
+        service = cls("gateway", ["-m", "services.gateway", str(file)], environment, logs)
         service.stages = ()
         return service
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from chaos.findings import Finding, Sort
 from chaos.reading import Tail
-from chaos.services import STAGES
+from chaos.services import DRIFT_STAGES, STAGES
 from riverrun.records.items import Progress
 from riverrun.records.topics import Kind
 from riverrun.runtime.deployment import Deployment
@@ -89,8 +89,15 @@ class Watch:
             "score": self.made("features", Kind.VECTORS),
             "labels": self.made("score", Kind.PREDICTIONS) + self.made("ingest", Kind.EVENTS),
             "learn": self.made("labels", Kind.EXAMPLES),
+            "drift-inputs": self.made("score", Kind.PREDICTIONS),
+            "drift-errors": self.made("labels", Kind.EXAMPLES),
         }
-        return {stage: ends[stage] - self.folded(stage) for stage in STAGES}
+        return {stage: ends[stage] - self.folded(stage) for stage in (*STAGES, *self.drift_stages())}
+
+    def drift_stages(self) -> tuple[str, ...]:
+        """Return the stages of drift that have run; few scenes have any."""
+        ran = {stage for stage, _ in self.latest}
+        return tuple(stage for stage in DRIFT_STAGES if stage in ran)
 
     def close(self) -> None:
         """Stop reading."""

@@ -103,6 +103,8 @@ class World:
         How often each service ended by itself and was started again.
     memory_mb
         The most resident memory that each service had, in MiB.
+    beside
+        Tells how many messages others have published.
     """
 
     def __init__(self, plan: Plan, addresses: Addresses, folder: Path) -> None:
@@ -120,6 +122,7 @@ class World:
         self.services: list[Service] = []
         self.restarted: dict[str, int] = {}
         self.memory_mb: dict[str, float] = {}
+        self.beside: Callable[[], int] = int
         self._producer: Producer = kafka_producer(dict(addresses.kafka))
         self._owed, self._paid_at = 0.0, time.monotonic()
         self.watch = Watch(self.deployment, addresses.kafka)
@@ -181,7 +184,7 @@ class World:
         now = time.monotonic()
         self._owed = min(self._owed + (now - self._paid_at) * self.plan.per_s, _AHEAD)
         self._paid_at = now
-        room = _AHEAD - (self.published - self.watch.folded("ingest"))
+        room = _AHEAD - self.lag()["ingest"]
         count = min(int(self._owed), room)
         if count > 0:
             self._owed -= count
@@ -251,13 +254,13 @@ class World:
         """
         if any(service.stages for service in self.services):
             raise StuckError("something still runs")
-        last = self.chain("last")
+        last = self.chain("last", (*STAGES, *self.watch.drift_stages()))
         self.catch_up()
         self.drain(last)
 
     def lag(self) -> dict[str, int]:
         """Return how far each stage lies behind."""
-        return self.watch.lag(self.published)
+        return self.watch.lag(self.published + self.beside())
 
     def told(self) -> str:
         """Return what the services said last."""

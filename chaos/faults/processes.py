@@ -131,7 +131,7 @@ def _zombie(scene: Scene) -> Iterator[float]:
     # What it had in hand may have been committed by the broker after it froze: two commits of its successor are sure.
     yield _SESSION_S
     scene.until("a successor on every partition", lambda: all(watch.committed[place] > began + 500 for place in heads))
-    yield scene.rng.uniform(0.0, 2.0)
+    yield scene.rng.uniform(0.0, 1.0)
     frozen.thaw()
 
 

@@ -23,8 +23,8 @@ from services.alerts.broker import broker_settings
 from services.alerts.fold import Fold
 from services.alerts.intake import IntakePace, intake_of
 from services.alerts.outbox import Outbox
+from services.alerts.prompt_start import PromptConsumer, PromptTables
 from services.alerts.stop_limit import LimitedWorker
-from services.alerts.table_recovery import PromptTables
 from services.alerts.tables import PARTS, StateTables
 
 __all__ = ["AlertsApp", "application_id"]
@@ -103,6 +103,7 @@ class AlertsApp:
             web_enabled=False,
             datadir=str(deployment.settings.data_folder / "faust"),
         )
+        self.app.transport.Consumer = PromptConsumer
         # Of one partition, chosen by the key: a batch has no current event whose partition could be taken.
         tables = {part: self.app.Table(part, partitions=1, use_partitioner=True) for part in PARTS}
         self._tables = StateTables(tables, deployment.reach)
@@ -176,7 +177,7 @@ class AlertsApp:
         self._log.ensure_topics(self.topics())
         limit_s = self._deployment.settings.drain_limit_ms / 1000
         worker = LimitedWorker(self.app, limit_s, redirect_stdouts=False, override_logging=False)
-        for name in ("faust", "mode"):
+        for name in ("faust", "mode", "services.alerts.prompt_start"):
             logging.getLogger(name).setLevel(logging.WARNING)
         # While a broker is away it writes a hundred lines a second; our own clients say the same, with restraint.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

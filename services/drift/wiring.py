@@ -19,7 +19,7 @@ from services.drift.observing import ErrorObserver, InputObserver
 from services.drift.state import DriftStore
 from services.drift.watching import monitor_settings, watched_features
 
-__all__ = ["DRIFT_ERRORS", "DRIFT_INPUTS"]
+__all__ = ["DRIFT_ERRORS", "DRIFT_INPUTS", "errors_core", "inputs_core"]
 
 _INPUTS = "drift-inputs"
 _ERRORS = "drift-errors"
@@ -53,34 +53,40 @@ def _names(pipeline: Pipeline) -> tuple[str, ...]:
     return tuple(model.name for model in pipeline.models)
 
 
-def _build_inputs(context: StageContext) -> Stage:
-    pipeline = context.pipeline
+def inputs_core(pipeline: Pipeline, codecs: Codecs, partition: int) -> DriftCore:
+    """Return the fold of a partition's predictions, before the first."""
     drift = pipeline.drift or _NOTHING
     observer = InputObserver(
         pipeline.feature_names,
         watched_features(pipeline, drift),
         _names(pipeline),
         drift.segments,
-        _reader(context.codecs),
+        _reader(codecs),
     )
     (topic,) = _predictions(pipeline)
-    settings = DriftSettings(topic, context.partition, *monitor_settings(drift))
-    return _stage(_INPUTS, DriftCore(observer, settings), context)
+    return DriftCore(observer, DriftSettings(topic, partition, *monitor_settings(drift)))
 
 
-def _build_errors(context: StageContext) -> Stage:
-    pipeline = context.pipeline
+def errors_core(pipeline: Pipeline, codecs: Codecs) -> DriftCore:
+    """Return the fold of a shard's examples, before the first."""
     drift = pipeline.drift or _NOTHING
     observer = ErrorObserver(
         pipeline.feature_names,
         _names(pipeline),
         drift.segments,
         binary=pipeline.task == "binary",
-        read_vector=_reader(context.codecs),
+        read_vector=_reader(codecs),
     )
     (topic,) = _examples(pipeline)
-    settings = DriftSettings(topic, 0, *monitor_settings(drift), models=_names(pipeline))
-    return _stage(_ERRORS, DriftCore(observer, settings), context)
+    return DriftCore(observer, DriftSettings(topic, 0, *monitor_settings(drift), models=_names(pipeline)))
+
+
+def _build_inputs(context: StageContext) -> Stage:
+    return _stage(_INPUTS, inputs_core(context.pipeline, context.codecs, context.partition), context)
+
+
+def _build_errors(context: StageContext) -> Stage:
+    return _stage(_ERRORS, errors_core(context.pipeline, context.codecs), context)
 
 
 def _stage(name: str, core: DriftCore, context: StageContext) -> Stage:

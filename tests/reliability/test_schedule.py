@@ -8,9 +8,10 @@ import pytest
 
 from chaos.layouts import LAYOUTS
 from chaos.schedule import LONG, SHORT, Size, all_kinds, schedule
+from chaos.services import STAGES
 
 _REACH = {
-    **{f"kill.{stage}": 200 for stage in ("ingest", "features", "score", "labels", "learn")},
+    **{f"kill.{stage}": 200 for stage in (*STAGES, "drift", "alerts", "gateway")},
     "failpoint.": 20,
     "zombie": 100,
     "kafka.killed": 20,
@@ -27,7 +28,7 @@ def _times(size: Size, seed: int) -> Counter[str]:
 
 @pytest.mark.parametrize("size", [SHORT, LONG], ids=lambda size: size.name)
 def test_each_kind_strikes_as_often_as_it_should(size: Size) -> None:
-    """Whatever the seed, alone or two at a time, none is left out."""
+    """Whatever the seed, alone or together, none is left out."""
     for seed in range(5):
         assert _times(size, seed) == {kind: size.times_of(kind) for kind in all_kinds()}
 
@@ -60,6 +61,15 @@ def test_faults_that_work_on_the_same_thing_do_not_strike_together() -> None:
     assert frozenset({"kafka", "redis"}) in pairs
     assert all(len(pair) > 1 for pair in pairs - {frozenset({"kill"})})
     assert not {frozenset({"kill", "sigterm"}), frozenset({"kafka", "sigterm"})} & pairs
+
+
+def test_only_stages_are_killed_more_than_two_at_a_time() -> None:
+    """All else strikes alone, or in twos."""
+    crowds = [kinds for act in schedule(LONG, 3) for kinds in act.faults if len(kinds) > 2]
+    assert crowds
+    stages = {f"kill.{stage}" for stage in STAGES}
+    assert all({kind.name for kind in kinds} <= stages for kinds in crowds)
+    assert all(len(set(kinds)) == len(kinds) for kinds in crowds)
 
 
 def test_names_are_not_used_twice() -> None:

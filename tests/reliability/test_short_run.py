@@ -32,7 +32,7 @@ _ACTS = {
     # Compared with an undisturbed run: every score, every digest.
     "chained": ("failpoint.after-commit", "redis.wiped", "kill.chain"),
     "members": ("zombie",),
-    "alerts": ("alerts.killed", "alerts.receiver-deaf"),
+    "edges": ("kill.alerts", "kill.drift", "alerts.receiver-deaf", "kill.gateway"),
     # Every service dies once by itself, then all of them at once.
     "apart": ("kafka.killed", *(f"kill.{stage}" for stage in STAGES), "kill.all"),
 }

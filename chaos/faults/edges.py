@@ -1,23 +1,27 @@
-"""Faults of the alerts: the service killed, fenced and ended at failpoints, its receiver down or deaf."""
+"""Faults of the services at the edges: drift, the gateway, and the alerts, whose receiver may be down or deaf."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
 
 from chaos.faults.servers import kafka_killed
 from chaos.scene import Kind, Scene
-from chaos.services import Service
+from chaos.services import DRIFT_STAGES, Service
 from riverrun.runtime.failpoints import Failpoint
 from services.alerts.app import INSTANCE
 
-__all__ = ["ALERTS"]
+__all__ = ["EDGES"]
 
 _SESSION_S: Final = 7.0
 """A little longer than a member's session."""
+_TERMINATED: Final = -15
+"""Before its handlers are set the signal ends a program as any other."""
 _SERVICE: Final = "alerts"
+_DRIFT: Final = "drift"
+_GATEWAY: Final = "gateway"
 _POINTS: Final = (Failpoint.BEFORE_COMMIT, Failpoint.AFTER_COMMIT, Failpoint.BETWEEN_STATES)
 
 
@@ -25,17 +29,17 @@ def _service(scene: Scene) -> Service:
     return scene.services[_SERVICE]
 
 
-def _kill(scene: Scene) -> Iterator[float]:
-    """Kill it; it is back after a while."""
-    _service(scene).kill()
-    yield scene.rng.uniform(0.0, 2.0)
-    _service(scene).start()
+def _kill(name: str, scene: Scene) -> Iterator[float]:
+    """Kill a service; it is back after a while."""
+    scene.services[name].kill()
+    yield scene.rng.uniform(0.0, 1.0)
+    scene.services[name].start()
 
 
-def _sigterm(scene: Scene) -> Iterator[float]:
-    """Ask it to end; what hangs is ended at its limit, which loses nothing."""
-    scene.drain(_service(scene), (0, os.EX_TEMPFAIL))
-    _service(scene).start()
+def _sigterm(name: str, codes: Sequence[int], scene: Scene) -> Iterator[float]:
+    """Ask a service to end; what hangs is ended at its limit, which loses nothing."""
+    scene.drain(scene.services[name], codes)
+    scene.services[name].start()
     yield 0.0
 
 
@@ -74,13 +78,17 @@ def _receiver_deaf(scene: Scene) -> Iterator[float]:
     scene.receiver.deaf = False
 
 
-ALERTS: Final = (
-    Kind("alerts.killed", _kill, (), Scene.taken),
-    Kind("alerts.sigterm", _sigterm, (), Scene.taken),
+EDGES: Final = (
+    Kind("kill.alerts", partial(_kill, _SERVICE), (), Scene.taken),
+    Kind("kill.drift", partial(_kill, _DRIFT), DRIFT_STAGES),
+    Kind("kill.gateway", partial(_kill, _GATEWAY), (), Scene.accepted),
+    Kind("sigterm.drift", partial(_sigterm, _DRIFT, (0, _TERMINATED)), DRIFT_STAGES),
+    Kind("sigterm.gateway", partial(_sigterm, _GATEWAY, (0, _TERMINATED)), (), Scene.accepted),
+    Kind("alerts.sigterm", partial(_sigterm, _SERVICE, (0, os.EX_TEMPFAIL)), (), Scene.taken),
     *(Kind(f"alerts.failpoint.{point}", partial(_die_at, point), (), Scene.taken) for point in _POINTS),
     Kind("alerts.zombie", _zombie, (), Scene.taken),
     Kind("alerts.receiver-down", _receiver_down, (), Scene.taken),
     Kind("alerts.receiver-deaf", _receiver_deaf, (), Scene.taken),
     Kind("alerts.kafka-killed", kafka_killed, again=Scene.taken),
 )
-"""For a chain with the alerts beside it."""
+"""For a chain with the services of the edges beside it."""
