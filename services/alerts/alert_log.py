@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from riverrun.records.items import Alert
+from riverrun.runtime import metrics
 from riverrun.runtime.backoff import Backoff
 from riverrun.runtime.failpoints import Failpoint, Reach, nowhere
+from riverrun.runtime.meter import Meter
 from riverrun.runtime.ports import Log, LogUnavailableError, TornError, Writer
 from riverrun.runtime.wire import Wire
 
@@ -34,6 +36,8 @@ class AlertLog:
         Waits so many seconds; returns whether to give up.
     reach
         Called at the points before and after a commit.
+    meter
+        Counts what is written.
     """
 
     def __init__(
@@ -43,8 +47,10 @@ class AlertLog:
         place: tuple[str, str],
         wait: Callable[[float], bool],
         reach: Reach = nowhere,
+        meter: Meter | None = None,
     ) -> None:
         self._log = log
+        self._meter = meter or Meter()
         self._reach = reach
         self._wire = wire
         self._topic, self._id = place
@@ -108,6 +114,8 @@ class AlertLog:
         self._writer.commit({}, "")
         self._reach(Failpoint.AFTER_COMMIT)
         self._next += len(fresh)
+        for alert in fresh:
+            self._meter.counter(metrics.ALERTS, alert.status).add()
         self._known |= dict.fromkeys(alert.id for alert in fresh)
         for identity in list(self._known)[:-_KEPT]:
             del self._known[identity]

@@ -77,6 +77,7 @@ class AlertsApp:
             (deployment.topology.names[Kind.ALERTS], f"riverrun.{name}.alerts.0"),
             self._stop.wait,
             deployment.reach,
+            deployment.observer.meter,
         )
         self._fold = Fold(deployment.pipeline, log, self._signals, deployment.wire.codecs.decode, alerts)
         self._generation = -1

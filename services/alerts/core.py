@@ -24,6 +24,7 @@ from services.alerts.incidents import Incidents
 from services.alerts.model_watchers import ChampionWatcher, DriftWatcher, QualityWatcher
 from services.alerts.progress_watchers import CounterWatcher, DeadLetterWatcher, LagWatcher, SilenceWatcher
 from services.alerts.signals import Fact, Signal
+from services.alerts.stage_topics import topics_read
 from services.alerts.subscriptions import Subscriptions
 from services.alerts.watching import Moment, Watcher
 
@@ -156,7 +157,7 @@ _MAKERS: Final[Sequence[tuple[type[AlertRule], Callable[[Pipeline, Any], Watcher
     (DriftRule, lambda pipeline, rule: DriftWatcher(rule)),
     (DeadLetterRule, lambda pipeline, rule: DeadLetterWatcher(rule)),
     (QualityRule, lambda pipeline, rule: QualityWatcher(rule, pipeline.champion.name)),
-    (LagRule, lambda pipeline, rule: LagWatcher(rule)),
+    (LagRule, lambda pipeline, rule: LagWatcher(rule, topics_read(pipeline, rule.stage))),
     (SilenceRule, lambda pipeline, rule: SilenceWatcher(rule, pipeline.stream_named(rule.stream).topic)),
     (CounterRule, lambda pipeline, rule: CounterWatcher(rule)),
     (ChampionRule, lambda pipeline, rule: ChampionWatcher(rule, pipeline.champion.name)),

@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from riverrun.delivery.courier import Bookmark, Courier, Pace
-from riverrun.delivery.messages import Channel, Message
+from riverrun.delivery.messages import Channel, Message, Outcome
 from riverrun.errors import RiverrunError, SettingsError
 from riverrun.records.items import Alert
+from riverrun.runtime import metrics
 from riverrun.runtime.backoff import Backoff
+from riverrun.runtime.meter import Meter
 from riverrun.runtime.ports import Log, Record
 from riverrun.runtime.wire import Wire
 from riverrun.subscriptions import Subscription
@@ -44,6 +46,8 @@ class OutboxPorts:
         Opens the bookmark of a consumer group.
     channel
         Makes a subscription's channel.
+    meter
+        Counts attempts.
     pace
         Makes the times of a courier, given what to wait on.
     """
@@ -54,7 +58,23 @@ class OutboxPorts:
     pipeline: str
     bookmark: Callable[[str], Bookmark]
     channel: Callable[[Subscription], Channel]
+    meter: Meter = field(default_factory=Meter)
     pace: Callable[[Callable[[float], bool]], Pace] = Pace
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """A channel whose attempts are counted."""
+
+    channel: Channel
+    subscription: str
+    meter: Meter
+
+    def deliver(self, message: Message) -> Outcome:
+        """Try to deliver; count what came of it."""
+        outcome = self.channel.deliver(message)
+        self.meter.counter(metrics.DELIVERIES, self.subscription, outcome.result.value).add()
+        return outcome
 
 
 @dataclass(slots=True)
@@ -120,7 +140,7 @@ class Outbox:
                 return message_of(item, ports.pipeline)
             return None
 
-        channel = ports.channel(subscription)
+        channel = _Counted(ports.channel(subscription), subscription.name, ports.meter)
         bookmark = ports.bookmark(bookmark_group(ports.pipeline, subscription.name))
         try:
             courier = Courier(subscription.name, channel, select, bookmark, ports.pace(wait))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from riverrun.pipeline.alerts import CounterRule, DeadLetterRule, LagRule, SilenceRule
@@ -151,14 +151,19 @@ class SilenceWatcher(Watcher):
 class LagWatcher(Watcher):
     """Keeps what every stage has folded and written, and counts what lies between.
 
+    A stage that has committed nothing yet, since nobody runs it or it cannot start, has folded nothing.
+
     Parameters
     ----------
     rule
         The rule.
+    topics
+        Those that the stage reads.
     """
 
-    def __init__(self, rule: LagRule) -> None:
+    def __init__(self, rule: LagRule, topics: Collection[str]) -> None:
         self._rule = rule
+        self._topics = frozenset(topics)
         self._folded: dict[str, int] = {}
         self._written: dict[str, int] = {}
 
@@ -172,10 +177,14 @@ class LagWatcher(Watcher):
                     writer = place.partition if place.writer < 0 else place.writer
                     self._folded[f"{place.topic}/{writer}"] = place.next
         self._written |= moment.ends
-        if not self._folded or not (isinstance(fact, Progress) or moment.ends):
+        if not (isinstance(fact, Progress) or moment.ends):
             return
         rule = self._rule
-        lag = sum(max(0, self._written.get(place, 0) - folded) for place, folded in self._folded.items())
+        lag = sum(
+            max(0, written - self._folded.get(place, 0))
+            for place, written in self._written.items()
+            if place.rpartition("/")[0] in self._topics
+        )
         holds = lag > rule.records
         yield Observation(
             rule=rule.name,

@@ -45,6 +45,7 @@ def run_alerts(deployment: Deployment, addresses: Addresses) -> int:
         pipeline=deployment.pipeline.name,
         bookmark=lambda group: KafkaBookmark(properties, group, topic, 0),
         channel=lambda subscription: channel_of(subscription, os.environ),
+        meter=deployment.observer.meter,
     )
     AlertsApp(deployment, log, properties, Outbox(ports)).run()
     return 0

@@ -10,6 +10,8 @@ from riverrun.pipeline import Pipeline
 from riverrun.records.codecs import Codecs
 from riverrun.records.definition import PipelineSchemas
 from riverrun.records.items import DeadLetter, Evaluation
+from riverrun.runtime import metrics
+from riverrun.runtime.meter import Sample
 from services.gateway.admission import Admission
 from services.gateway.answering import Answering, Publisher
 from services.gateway.asking import Asking
@@ -17,6 +19,7 @@ from services.gateway.gate import Tally
 from services.gateway.problems import Problem, ProblemKind
 from services.gateway.registry import Registry
 from services.gateway.settings import GatewaySettings
+from services.gateway.trace_context import TracedRequests
 from services.gateway.views import AlertsView, ModelsView
 
 __all__ = ["Archive", "NamedLetter", "Parts", "Readiness"]
@@ -94,7 +97,17 @@ class Parts:
     readiness: Readiness
     settings: GatewaySettings
     tally: Tally
+    traced: TracedRequests
     close: Callable[[], None]
+
+    def samples(self) -> list[Sample]:
+        """Return what the gateway counts."""
+        tally = self.tally
+        return [
+            *(Sample(metrics.RESPONSES, (str(each),), float(n)) for each, n in sorted(tally.by_status.items())),
+            Sample(metrics.REQUESTS, (), float(tally.in_work)),
+            Sample(metrics.LISTENERS, (), float(self.alerts.listeners)),
+        ]
 
     def check(self, pipeline: str) -> None:
         """Raise a problem if this is not the pipeline's name."""

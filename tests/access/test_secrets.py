@@ -122,6 +122,14 @@ def test_a_run_of_all_stages_tells_no_secret(folded: Castle, told: Told) -> None
     told.must_not_hold(*SECRETS)
 
 
+def test_the_alerts_service_tells_no_secret(folded: Castle, told: Told) -> None:
+    """Nor do Faust and its client, who keep a log and a folder of their own."""
+    settings = _settings(folded, told.folder) | {"RIVERRUN_CHANNEL_MAIL": f"mailto://ops:{_REGISTRY}@127.0.0.1:1"}
+    arguments = ["-m", "services.alerts", str(folded.file)]
+    assert _run_for_a_while(arguments, settings, "OK ^", told) in (0, os.EX_TEMPFAIL)
+    told.must_not_hold(*SECRETS)
+
+
 @pytest.mark.parametrize(
     "broken",
     [

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from riverrun.pipeline.alerts import (
+    REFUSED_MODELS,
     AlertRule,
     ChampionRule,
     CounterRule,
@@ -88,10 +89,12 @@ def test_wrong_alerts_are_told_with_their_line(code: str, says: str, make: Calla
     assert wrong.location.file == __file__
 
 
-def test_a_route_without_any_rule_leads_nowhere() -> None:
-    """Somebody waits for alerts that nobody makes."""
-    (problem,) = check(pipeline_of(Route(name="r", url=HOOK, secret="HOOK")))
-    assert problem.code == "bad-route"
+def test_a_route_needs_no_rule() -> None:
+    """There is one that every pipeline has; it may be named, and its name is nobody else's."""
+    own = REFUSED_MODELS.name
+    assert check(pipeline_of(Route(name="r", url=HOOK, secret="HOOK", rules=[own]))) == []
+    (problem,) = check(pipeline_of(CounterRule(name=own, stage="learn", counter="refused")))
+    assert problem.code == "bad-name"
 
 
 WRONG_TYPES: list[tuple[Any, dict[str, Any]]] = [

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from riverrun.embedded import EmbeddedCluster
-from riverrun.records.items import AlertCommand
+from riverrun.records.items import AlertCommand, ModelVersion, Source
 from riverrun.records.topics import Kind
 from tests.alerts.made import HOUR, START, evaluation
 from tests.alerts.world import World, expected_alerts, running_world
@@ -45,6 +45,26 @@ def test_no_alert_is_lost_or_told_twice_by_kills(world: World) -> None:
     assert [(alert.id, alert.status, alert.time) for alert in told] == [
         (alert.id, alert.status, alert.time) for alert in expected
     ]
+
+
+@pytest.mark.timeout(300)
+def test_a_forged_model_is_told(world: World) -> None:
+    """Somebody writes a version to the topic of models that no learner has signed: refused, and an alert."""
+    world.start()
+    with world.stages("ingest", "features", "score") as stages:
+        place = Source("", 0, 0)
+        forged = ModelVersion("line", 9, 1, 0, "x", "0" * 64, "AAAA", "x", "x", {}, 1, {}, place)
+        world.send([forged], Kind.MODELS)
+        world.wait(lambda: "no signature" in stages() or "refused" in stages() or "last good models" in stages())
+        # A refusal is counted in the next commit.
+        world.publish("asked", {"id": "a", "at": START, "size": 1.0})
+        world.wait(lambda: bool(world.alerts()))
+    (alert,) = world.alerts()
+    assert (alert.rule, alert.severity, alert.title) == (
+        "riverrun.refused-models",
+        "critical",
+        "models_refused of score rose by 1 to 1",
+    )
 
 
 @pytest.mark.timeout(300)

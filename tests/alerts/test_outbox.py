@@ -20,6 +20,8 @@ from riverrun.delivery.signing import Signer
 from riverrun.embedded import ClientProperties
 from riverrun.errors import SettingsError
 from riverrun.records.items import Alert, Source
+from riverrun.runtime import metrics
+from riverrun.runtime.meter import Meter
 from riverrun.runtime.ports import TopicSpec
 from riverrun.subscriptions import Subscription
 from riverrun.testing.memory_log import MemoryLog
@@ -87,10 +89,10 @@ class World:
     """An alerts topic in memory, and an outbox that delivers it to this machine."""
 
     def __init__(self) -> None:
-        self.log, self.notes = MemoryLog(), Notes()
+        self.log, self.notes, self.meter = MemoryLog(), Notes(), Meter()
         self.log.ensure_topics([TopicSpec(TOPIC, 1)])
         self.wire = wire_of(pipeline_of())
-        self._alerts = AlertLog(self.log, self.wire, (TOPIC, "alerts"), lambda seconds: True)
+        self._alerts = AlertLog(self.log, self.wire, (TOPIC, "alerts"), lambda seconds: True, meter=self.meter)
         self._alerts.open()
 
     def tell(self, *alerts: Alert) -> None:
@@ -108,6 +110,7 @@ class World:
             pipeline=NAME,
             bookmark=self.notes.open,
             channel=lambda subscription: channel_of(subscription, settings),
+            meter=self.meter,
             # The log in memory does not wait for records: who asks it again and again must wait by himself.
             pace=lambda wait: Pace(lambda seconds: wait(min(max(seconds, 0.01), 0.05))),
         )
@@ -147,6 +150,9 @@ def test_a_receiver_that_was_down_gets_everything_in_order() -> None:
         with running(port=port, statuses=[500, 503]) as receiver:
             until(lambda: len(receiver.requests) == 8)
     assert ids(receiver) == ["a-1"] * 3 + ["a-2", "a-4", "a-5", "a-7", "a-8"]
+    assert world.meter.counter(metrics.ALERTS, "raised").value == 9
+    assert world.meter.counter(metrics.DELIVERIES, "ops", "delivered").value == 6
+    assert world.meter.counter(metrics.DELIVERIES, "ops", "failed").value >= 2
     for _, headers, body in receiver.requests:
         assert Signer.of(SECRET).verify(headers, body, int(time.time())) == json.loads(body)["data"]["id"]
 

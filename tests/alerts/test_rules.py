@@ -13,8 +13,25 @@ from riverrun.pipeline.alerts import (
     QualityRule,
     SilenceRule,
 )
+from riverrun.pipeline.drift import Drift
 from riverrun.records.items import InputPosition, Progress
-from tests.alerts.made import DAY, HOUR, NAME, START, Told, alias, evaluation, finding, intake, levels, statuses
+from riverrun.runtime.stage import StageDefinition
+from services.alerts.stage_topics import topics_read
+from services.catalogue import STAGES
+from tests.alerts.made import (
+    DAY,
+    HOUR,
+    NAME,
+    START,
+    Told,
+    alias,
+    evaluation,
+    finding,
+    intake,
+    levels,
+    pipeline_of,
+    statuses,
+)
 
 
 def test_quality_below_its_floor_is_told_until_it_recovers() -> None:
@@ -144,6 +161,23 @@ def test_lag_is_what_was_written_and_not_folded() -> None:
     assert statuses(told.tell(_stage("learn", {examples: 111}, {}))) == ["resolved"]
 
 
+def test_a_stage_that_never_committed_lags_behind_all_there_is() -> None:
+    """Nobody runs it, or it cannot start: what waits for it counts from the first record."""
+    told = Told(LagRule(name="l", stage="score", records=100))
+    vectors, events = f"{NAME}.vectors", f"{NAME}.events"
+    assert told.tell(_stage("ingest", {}, {events: 900}), _stage("features", {events: 100}, {vectors: 100})) == []
+    (alert,) = told.tell(_stage("features", {events: 101}, {vectors: 101}))
+    assert alert.values == {"value": 101.0, "limit": 100.0}
+    assert statuses(told.tell(_stage("score", {vectors: 101}, {}))) == ["resolved"]
+
+
+@pytest.mark.parametrize("stage", STAGES.values(), ids=list(STAGES))
+def test_what_a_stage_reads_is_known_here(stage: StageDefinition) -> None:
+    """The topics by which its lag is counted are those that its wiring names."""
+    pipeline = pipeline_of(drift=Drift())
+    assert topics_read(pipeline, stage.name) == set(stage.inputs(pipeline))
+
+
 def test_lag_of_ingest_is_counted_from_the_topics_ends() -> None:
     """Marks bring where the producers' topics end."""
     told = Told(LagRule(name="l", stage="ingest", records=100))
@@ -158,6 +192,18 @@ def test_a_counter_that_rises_is_told() -> None:
     assert told.tell(intake(START, {"duplicates": 0})) == []
     assert [alert.values for alert in told.tell(intake(START + 1, {"duplicates": 3}))] == [{"value": 3.0}]
     assert told.tell(intake(START + HOUR, {"duplicates": 3})) == []
+
+
+def _scored(refused: int) -> Progress:
+    return Progress("score", 0, (), {}, {"models_refused": refused} if refused else {}, START)
+
+
+def test_a_refused_model_is_always_told() -> None:
+    """Whatever rules there are, and with none; a pipeline's own rule on that counter takes the place of this one."""
+    (alert,) = Told().tell(_scored(0), _scored(1))
+    assert (alert.rule, alert.severity) == ("riverrun.refused-models", "critical")
+    own = CounterRule(name="mine", stage="score", counter="models_refused", severity="info")
+    assert [each.rule for each in Told(own).tell(_scored(1))] == ["mine"]
 
 
 def test_findings_of_drift_are_passed_on_with_their_segment() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -47,6 +48,26 @@ class World:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "services.alerts", str(self.file)], cwd=ROOT, env=environment, stderr=log
             )
+
+    @contextmanager
+    def stages(self, *names: str) -> Iterator[Callable[[], str]]:
+        """Run stages beside it; give what returns their log so far."""
+        path = self.file.parent / "stages.log"
+        command = [sys.executable, "-c", "from riverrun.cli import main; main()", "run", str(self.file), *names]
+        with path.open("wb") as log:
+            process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **self.environment}, stderr=log)
+        try:
+            yield lambda: path.read_text(encoding="utf-8")
+        finally:
+            process.terminate()
+            process.wait(LIMIT_S)
+
+    def publish(self, stream: str, event: dict[str, object]) -> None:
+        """Publish an event as a producer would."""
+        producer = kafka_producer(self.properties)
+        topic = f"{self.deployment.pipeline.name}-raw.{stream}"
+        producer.produce(topic, json.dumps(event).encode(), str(event["id"]).encode())
+        assert producer.flush(LIMIT_S) == 0
 
     def kill(self) -> None:
         """End it as hard as can be."""

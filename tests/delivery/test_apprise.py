@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import email
 import json
 import logging
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email import policy
+from typing import Any
 
 import pytest
+import requests
 
 from riverrun.delivery.apprise_channel import AppriseChannel
 from riverrun.delivery.messages import Message, Result
@@ -43,3 +51,81 @@ def test_urls_that_mean_nothing_are_refused(urls: str, caplog: pytest.LogCapture
     with pytest.raises(SettingsError) as error:
         AppriseChannel("ops", urls)
     assert "sesame" not in str(error.value) + caplog.text
+
+
+SERVICES = {
+    "Slack": ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ", "https://hooks.slack.com/services/T1JJ3T3L2/"),
+    "Teams": (
+        "workflow://prod-1.westus.logic.azure.com:443/643e69f83c8944/iA1BrtD4JD",
+        "https://prod-1.westus.logic.azure.com",
+    ),
+    "PagerDuty": ("pagerduty://integrationkey@apikey", "https://events.pagerduty.com/"),
+}
+"""The form of each service's URL, with made-up tokens, and where its messages go."""
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_each_service_gets_its_own_form_of_message(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By one request to the service's own address, with title and text in it."""
+    url, address = SERVICES[service]
+    sent: list[tuple[str, str]] = []
+
+    def send(session: requests.Session, request: requests.PreparedRequest, **how: Any) -> requests.Response:
+        del session, how
+        sent.append((str(request.url), str(request.body)))
+        answer = requests.Response()
+        # Slack answers with this text and 200; PagerDuty with 202.
+        answer.status_code, answer._content = 202 if service == "PagerDuty" else 200, b"ok"
+        return answer
+
+    monkeypatch.setattr(requests.Session, "send", send)
+    assert AppriseChannel("ops", url).deliver(MESSAGE).result is Result.DELIVERED
+    ((to, body),) = sent
+    assert to.startswith(address)
+    assert "title" in body
+    assert "text" in body
+
+
+class _Mailbox(socketserver.StreamRequestHandler):
+    """As much of a mail server as takes one message (RFC 5321)."""
+
+    def handle(self) -> None:
+        self._say("220 here")
+        letter: list[bytes] | None = None
+        for line in self.rfile:
+            if letter is None:
+                word = line[:4].upper()
+                letter = [] if word == b"DATA" else None
+                self._say({b"DATA": "354 go on", b"QUIT": "221 bye"}.get(word, "250 well"))
+            elif line == b".\r\n":
+                self.server.letters.append(b"".join(letter))  # type: ignore[attr-defined]
+                letter = None
+                self._say("250 taken")
+            else:
+                letter.append(line)
+
+    def _say(self, text: str) -> None:
+        self.wfile.write(f"{text}\r\n".encode())
+
+
+@contextmanager
+def mail_server() -> Iterator[tuple[int, list[bytes]]]:
+    """Run a mail server; give its port and what it takes."""
+    letters: list[bytes] = []
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Mailbox) as server:
+        server.letters = letters  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield server.server_address[1], letters
+        server.shutdown()
+
+
+def test_a_message_comes_by_mail() -> None:
+    """With the title as its subject, and the text in its body."""
+    with mail_server() as (port, letters):
+        url = f"mailto://127.0.0.1:{port}?from=riverrun@example.com&to=ops@example.com&mode=insecure"
+        assert AppriseChannel("ops", url).deliver(MESSAGE).result is Result.DELIVERED
+    (letter,) = [email.message_from_bytes(each, policy=policy.default) for each in letters]
+    body = letter.get_body()
+    assert (letter["Subject"], letter["To"]) == ("title", "ops@example.com")
+    assert body is not None
+    assert "a-1" in body.get_content()

@@ -113,7 +113,7 @@ def test_prometheus_reads_every_service() -> None:
     telling = {
         f"{name}:{service['environment']['RIVERRUN_HEALTH_PORT']}"
         for name, service in SERVICES.items()
-        if str(service["image"]).startswith("riverrun:") and "profiles" not in service and name != "gateway"
+        if str(service["image"]).startswith("riverrun:") and "profiles" not in service
     }
     assert set(targets) == telling
     assert settings["rule_files"] == ["alert-rules.yml"]

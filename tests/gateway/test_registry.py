@@ -81,7 +81,8 @@ def test_metrics_count_what_was_answered(world: GatewayWorld) -> None:
 
     def count(status: int) -> int:
         lines = world.ask("GET", "/metrics").document.splitlines()
-        (line,) = [each for each in lines if each.startswith(f'riverrun_gateway_responses_total{{status="{status}"}}')]
+        name = f'riverrun_gateway_responses_total{{pipeline="{NAME}",status="{status}"}}'
+        (line,) = [each for each in lines if each.startswith(name)]
         return int(line.split()[-1])
 
     world.ask("GET", "/nothing")

@@ -18,7 +18,7 @@ from riverrun.api_keys import KeyFile, Scope, key_file_path
 from riverrun.embedded import Addresses
 from riverrun.launch.chains import cut_chains
 from riverrun.launch.connect import connect
-from riverrun.launch.gateway import make_gate
+from riverrun.launch.gateway import make_gate, make_parts
 from riverrun.launch.process import WorkerThread
 from riverrun.launch.session import Session
 from riverrun.pipeline import load
@@ -78,7 +78,9 @@ class RunningGateway:
         return any(server.started for server in self._servers)
 
     async def _serve(self) -> None:
-        server = uvicorn.Server(configure(make_gate(*self._made), self._made[2]))
+        session, settings, gateway = self._made
+        gate = make_gate(make_parts(session, settings, gateway), settings)
+        server = uvicorn.Server(configure(gate, gateway))
         self._servers.append(server)
         await server.serve()
 

@@ -10,7 +10,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 from riverrun.errors import SettingsError
 from riverrun.launch.telemetry import Telemetry
 from riverrun.runtime import metrics
-from riverrun.runtime.meter import Distribution
+from riverrun.runtime.meter import Distribution, Meter
 from riverrun.runtime.metrics import METRICS, Kind
 from riverrun.telemetry.collecting import collect
 from tests.runtime.worlds import ALL_IN_ONE, MemoryWorld, messages
@@ -64,6 +64,18 @@ def test_a_collector_gets_metrics_and_traces(memory: MemoryWorld, monkeypatch: p
     assert (tuple(batch.bucket_counts), batch.sum, batch.min, batch.max) == value
     assert tuple(batch.explicit_bounds) == metrics.BATCH_RECORDS.buckets
     member.worker.leave()
+
+
+def test_a_service_without_stages_sends_what_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own counters, its memory and processor time; under its own name."""
+    with Collector() as collector:
+        meter = Meter()
+        with Telemetry("shop", ["alerts"], settings(monkeypatch, collector)).living(meter.read):
+            meter.counter(metrics.ALERTS, "raised").add(3)
+    assert collector.resources[0]["service.name"] == "riverrun-alerts"
+    (point,) = collector.metrics["riverrun_alerts"].sum.data_points
+    assert (point.attributes[0].value.string_value, point.as_double) == ("raised", 3.0)
+    assert {"riverrun_memory_bytes", "riverrun_cpu_seconds"} <= collector.metrics.keys()
 
 
 def test_metrics_are_sent_at_intervals(memory: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:

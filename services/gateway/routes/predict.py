@@ -16,7 +16,6 @@ from services.gateway.guarded import GuardedRoute, needs
 from services.gateway.openapi import events_body, prediction_responses
 from services.gateway.parts import Parts
 from services.gateway.routes.bodies import json_body
-from services.gateway.trace_context import trace_headers
 
 __all__ = ["answering", "path", "routes"]
 
@@ -41,10 +40,12 @@ def answering(parts: Parts) -> Callable[[Request], Awaitable[Response]]:
     """Return what answers a request, whose caller was checked."""
     admission = parts.admission(parts.pipeline.predict_on.name)
     timeout_s = parts.settings.body_timeout_s
+    name = f"POST {path(parts)}"
 
     async def answer(request: Request) -> Response:
-        admitted, listed = admission.take(await json_body(request, timeout_s), trace_headers(request))
-        answers = [_document(answer) for answer in await parts.answering.answer(admitted)]
+        with parts.traced.traced(request, name) as headers:
+            admitted, listed = admission.take(await json_body(request, timeout_s), headers)
+            answers = [_document(answer) for answer in await parts.answering.answer(admitted)]
         content = orjson.dumps(answers if listed else answers[0], default=_in_json)
         return Response(content, media_type="application/json")
 

@@ -15,7 +15,6 @@ from services.gateway.guarded import GuardedRoute, needs
 from services.gateway.openapi import events_body, publish_responses
 from services.gateway.parts import Parts
 from services.gateway.routes.bodies import json_body
-from services.gateway.trace_context import trace_headers
 
 __all__ = ["routes"]
 
@@ -48,8 +47,9 @@ def _route(router: APIRouter, parts: Parts, name: str) -> None:
         response_class=Response,
     )
     async def publish(request: Request) -> Response:
-        admitted, _ = admission.take(await json_body(request, settings.body_timeout_s), trace_headers(request))
-        receipts = await publish_all(parts.publisher, [each.record for each in admitted])
+        with parts.traced.traced(request, f"POST /v1/streams/{name}") as headers:
+            admitted, _ = admission.take(await json_body(request, settings.body_timeout_s), headers)
+            receipts = await publish_all(parts.publisher, [each.record for each in admitted])
         records = [
             {"id": each.event.id, "time": each.event.time, **place._asdict()}
             for each, place in zip(admitted, receipts, strict=True)

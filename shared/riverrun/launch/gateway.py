@@ -26,6 +26,7 @@ from riverrun.launch.archive import LogArchive
 from riverrun.launch.pipeline_schemas import schemas_of
 from riverrun.launch.process import EXIT_FAILED, EXIT_USAGE, exit_code_of
 from riverrun.launch.session import Session, open_session
+from riverrun.launch.telemetry import Telemetry
 from riverrun.models import rehearsal
 from riverrun.models.follower import FollowerSettings, ModelFollower
 from riverrun.models.modelset import build_models
@@ -35,6 +36,7 @@ from riverrun.records.topics import Kind
 from riverrun.runtime.model_settings import code_modules, model_keys
 from riverrun.runtime.settings import Settings
 from riverrun.runtime.topic_follower import TopicFollower
+from riverrun.runtime.tracing import RequestTracing
 from services.gateway.admission import Admission, Limits
 from services.gateway.answering import Answering, Champion
 from services.gateway.app import create_app
@@ -44,9 +46,10 @@ from services.gateway.parts import Parts
 from services.gateway.registry import Registry
 from services.gateway.server import GatewayServer, configure
 from services.gateway.settings import GatewaySettings
+from services.gateway.trace_context import TracedRequests
 from services.gateway.views import AlertsView, ModelsView, offer_schema
 
-__all__ = ["make_gate", "run_gateway", "serve"]
+__all__ = ["make_gate", "make_parts", "run_gateway", "serve"]
 
 _LOG: Final = logging.getLogger("riverrun.gateway")
 _SETTLE_S: Final = 60.0
@@ -76,13 +79,26 @@ class _Readiness:
         return found
 
 
-def make_gate(session: Session, settings: Settings, gateway: GatewaySettings) -> Gate:
-    """Return the application of a connected pipeline; called in the event loop that it will run in.
+def make_gate(parts: Parts, settings: Settings) -> Gate:
+    """Return the application.
 
     Raises
     ------
     RiverrunError
-        If the models, the keys or the settings do not allow it.
+        If the keys do not allow it.
+    """
+    return create_app(parts, KeyChecker(KeyFile(key_file_path(settings.data_folder))))
+
+
+def make_parts(
+    session: Session, settings: Settings, gateway: GatewaySettings, tracing: RequestTracing | None = None
+) -> Parts:
+    """Return what the application of a connected pipeline is made of; called in the event loop that it will run in.
+
+    Raises
+    ------
+    RiverrunError
+        If the models or the settings do not allow it.
     """
     deployment, pipeline = session.deployment, session.deployment.pipeline
     codecs, properties = deployment.wire.codecs, dict(session.addresses.kafka)
@@ -131,7 +147,7 @@ def make_gate(session: Session, settings: Settings, gateway: GatewaySettings) ->
     for follower in followers:
         follower.wait(max(0.0, patience_ends - time.monotonic()))
     loader.settle()
-    parts = Parts(
+    return Parts(
         pipeline=pipeline,
         schemas=schemas_of(pipeline),
         codecs=codecs,
@@ -152,9 +168,9 @@ def make_gate(session: Session, settings: Settings, gateway: GatewaySettings) ->
         readiness=_Readiness(lookup, followers, loader),
         settings=gateway,
         tally=Tally(),
+        traced=TracedRequests(tracing),
         close=close,
     )
-    return create_app(parts, KeyChecker(KeyFile(key_file_path(settings.data_folder))))
 
 
 async def serve(session: Session, settings: Settings, gateway: GatewaySettings) -> int:
@@ -163,11 +179,15 @@ async def serve(session: Session, settings: Settings, gateway: GatewaySettings) 
     Raises
     ------
     RiverrunError
-        As `make_gate` does.
+        As `make_parts` does, or if OpenTelemetry is asked for and not installed.
     """
-    server = GatewayServer(configure(make_gate(session, settings, gateway), gateway))
-    _LOG.info("serving pipeline %s at http://%s:%d", session.deployment.pipeline.name, gateway.host, gateway.port)
-    await server.serve()
+    name = session.deployment.pipeline.name
+    telemetry = Telemetry(name, ["gateway"])
+    parts = make_parts(session, settings, gateway, telemetry.requests)
+    server = GatewayServer(configure(make_gate(parts, settings), gateway))
+    with telemetry.living(parts.samples):
+        _LOG.info("serving pipeline %s at http://%s:%d", name, gateway.host, gateway.port)
+        await server.serve()
     return 0 if server.started else EXIT_FAILED
 
 

@@ -17,7 +17,7 @@ from riverrun.launch.chains import cut_chains
 from riverrun.launch.companion import Companion
 from riverrun.launch.connect import connect
 from riverrun.launch.process import EXIT_USAGE, exit_code_of, run_until_stopped
-from riverrun.launch.telemetry import Telemetry, telling_life
+from riverrun.launch.telemetry import Telemetry
 from riverrun.pipeline import load
 from riverrun.runtime.deployment import Deployment
 from riverrun.runtime.observer import Observer
@@ -121,8 +121,11 @@ def run_beside(arguments: Sequence[str], name: str, run: Callable[[Deployment, A
     try:
         settings = Settings.from_environment()
         pipeline = load(Path(arguments[0]))
-        with open_cluster(settings.data_folder) as cluster, telling_life(pipeline.name):
-            return run(connect(pipeline, cluster.addresses, settings, patience_s=_PATIENCE_S), cluster.addresses)
+        observer = Observer()
+        telemetry = Telemetry(pipeline.name, [name])
+        with open_cluster(settings.data_folder) as cluster, telemetry.living(observer.meter.read):
+            connected = connect(pipeline, cluster.addresses, settings, patience_s=_PATIENCE_S)
+            return run(replace(connected, observer=observer), cluster.addresses)
     except RiverrunError as error:
         sys.stderr.write(f"{error}\n")
         return exit_code_of(error)

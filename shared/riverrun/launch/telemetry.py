@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from riverrun import __version__
 from riverrun.errors import SettingsError
 from riverrun.runtime.deployment import Deployment
-from riverrun.runtime.tracing import Tracing
+from riverrun.runtime.tracing import RequestTracing, Tracing
 from riverrun.runtime.worker import Worker
 from riverrun.telemetry.settings import HealthSettings, OtlpSettings
 
@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
 
     from riverrun.runtime.meter import Sample
+    from riverrun.telemetry.health import Report
     from riverrun.telemetry.otlp_traces import OtlpTracing
 
-__all__ = ["Telemetry", "telling_life"]
+    Collect = Callable[[], list[Sample]]
+
+__all__ = ["Telemetry"]
 
 _MODULES: Final = "riverrun.telemetry"
 
@@ -35,7 +38,7 @@ class Telemetry:
     pipeline
         The pipeline's name.
     stages
-        Names of the stages that the process runs.
+        Names of the stages that the process runs, or that of the service.
     environment
         The settings.
 
@@ -70,6 +73,11 @@ class Telemetry:
         """What the runtime traces with, if anything."""
         return self._traces
 
+    @property
+    def requests(self) -> RequestTracing | None:
+        """What requests by HTTP are traced with, if anything."""
+        return self._traces
+
     @contextmanager
     def watching(self, worker: Worker, deployment: Deployment) -> Iterator[None]:
         """Tell of a worker for as long as the context lasts.
@@ -80,13 +88,46 @@ class Telemetry:
             If the address of the health endpoint cannot be listened on.
         """
         with ExitStack() as stack:
-            if self._traces is not None:
-                stack.callback(self._traces.close)
             if self._health is not None:
                 self._serve(stack, self._health, worker, deployment)
+            stack.enter_context(self.pushing(lambda: _collect(worker, deployment)))
+            yield
+
+    @contextmanager
+    def living(self, count: Collect) -> Iterator[None]:
+        """Tell that a process lives that runs no stages, what it counts, and its memory and processor time.
+
+        Parameters
+        ----------
+        count
+            Returns its own series, with all of a metric's in a row.
+
+        Raises
+        ------
+        SettingsError
+            If the address of the health endpoint is none, or cannot be listened on.
+        """
+
+        def collect() -> list[Sample]:
+            return [*count(), *import_module(f"{_MODULES}.collecting").of_process()]
+
+        with ExitStack() as stack:
+            if self._health is not None:
+                life = {"live": True, "pipeline": self._pipeline}
+                report = import_module(f"{_MODULES}.health").Report(well=True, document=life)
+                self._listen(stack, self._health, (lambda: report, lambda: report), collect)
+            stack.enter_context(self.pushing(collect))
+            yield
+
+    @contextmanager
+    def pushing(self, collect: Collect) -> Iterator[None]:
+        """Send metrics by OTLP for as long as the context lasts, and the last traces at its end, if asked for."""
+        with ExitStack() as stack:
+            if self._traces is not None:
+                stack.callback(self._traces.close)
             if self._otlp is not None and self._otlp.metrics:
                 push = import_module(f"{_MODULES}.otlp_metrics").MetricPush(
-                    lambda: _collect(worker, deployment), self._resource, self._otlp.interval_s
+                    collect, self._resource, self._otlp.interval_s
                 )
                 push.start()
                 stack.callback(push.close)
@@ -96,48 +137,24 @@ class Telemetry:
         health_module = import_module(f"{_MODULES}.health")
         health = health_module.Health(worker, deployment)
         watch = health_module.HealthWatch(health, worker, deployment)
-        write = import_module(f"{_MODULES}.exposition").exposition
-        common = {"pipeline": self._pipeline}
-        endpoint = import_module(f"{_MODULES}.endpoint").HealthEndpoint(
-            settings, health.live, health.ready, lambda: write(_collect(worker, deployment), common)
-        )
-        endpoint.start()
-        stack.callback(endpoint.close)
+        self._listen(stack, settings, (health.live, health.ready), lambda: _collect(worker, deployment))
         watch.start()
         stack.callback(watch.stop)
 
-
-@contextmanager
-def telling_life(pipeline: str, environment: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Tell that a process lives that runs no stages, with its memory and processor time, if the settings ask for it.
-
-    Parameters
-    ----------
-    pipeline
-        The pipeline's name.
-    environment
-        The settings.
-
-    Raises
-    ------
-    SettingsError
-        If the address of the health endpoint is none, or cannot be listened on.
-    """
-    settings = HealthSettings.from_environment(environment)
-    if settings is None:
-        yield
-        return
-    life = import_module(f"{_MODULES}.health").Report(well=True, document={"live": True, "pipeline": pipeline})
-    write = import_module(f"{_MODULES}.exposition").exposition
-    of_process = import_module(f"{_MODULES}.collecting").of_process
-    endpoint = import_module(f"{_MODULES}.endpoint").HealthEndpoint(
-        settings, lambda: life, lambda: life, lambda: write(of_process(), {"pipeline": pipeline})
-    )
-    endpoint.start()
-    try:
-        yield
-    finally:
-        endpoint.close()
+    def _listen(
+        self,
+        stack: ExitStack,
+        settings: HealthSettings,
+        reports: tuple[Callable[[], Report], Callable[[], Report]],
+        collect: Collect,
+    ) -> None:
+        write = import_module(f"{_MODULES}.exposition").exposition
+        common = {"pipeline": self._pipeline}
+        endpoint = import_module(f"{_MODULES}.endpoint").HealthEndpoint(
+            settings, *reports, lambda: write(collect(), common)
+        )
+        endpoint.start()
+        stack.callback(endpoint.close)
 
 
 def _collect(worker: Worker, deployment: Deployment) -> list[Sample]:

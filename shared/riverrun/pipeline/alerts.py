@@ -12,6 +12,7 @@ from riverrun.pipeline.errors import DefinitionError
 from riverrun.pipeline.locations import Location, caller_location
 
 __all__ = [
+    "REFUSED_MODELS",
     "SECRET_NAME",
     "SEGMENT",
     "SEVERITIES",
@@ -329,3 +330,9 @@ def _texts(what: str, given: object) -> tuple[str, ...]:
     if isinstance(given, str) or not isinstance(given, Sequence) or not all(isinstance(each, str) for each in given):
         raise DefinitionError(f"{what}= is a list of texts, not {given!r}", code="bad-alert")
     return tuple(given)
+
+
+REFUSED_MODELS: Final = CounterRule(
+    name="riverrun.refused-models", stage="score", counter="models_refused", severity="critical", location=None
+)
+"""Every pipeline's own, unless it has another on this counter: a model that was forged, damaged or replayed is news."""

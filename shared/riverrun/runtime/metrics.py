@@ -245,11 +245,54 @@ CPU_SECONDS: Final = MetricDefinition(
     "A rate near 1: the worker runs flat out, and only more members help.",
 )
 
+RESPONSES: Final = MetricDefinition(
+    "riverrun_gateway_responses_total",
+    Kind.COUNTER,
+    "responses",
+    ("status",),
+    "Responses of the gateway, by HTTP status.",
+    "503: `/health/ready` says what is away. 429: a key asks more often than RIVERRUN_GATEWAY_RATE allows.",
+)
+REQUESTS: Final = MetricDefinition(
+    "riverrun_gateway_requests_in_work",
+    Kind.GAUGE,
+    "requests",
+    (),
+    "Requests that the gateway is answering.",
+    "At RIVERRUN_GATEWAY_MAX_CONCURRENT others are refused: Kafka or Redis is slow, or another gateway is due.",
+)
+LISTENERS: Final = MetricDefinition(
+    "riverrun_gateway_alert_listeners",
+    Kind.GAUGE,
+    "connections",
+    (),
+    "Connections that follow the alerts live.",
+    "At RIVERRUN_GATEWAY_MAX_LIVE others are refused.",
+)
+ALERTS: Final = MetricDefinition(
+    "riverrun_alerts_total",
+    Kind.COUNTER,
+    "alerts",
+    ("status",),
+    "Alerts that this process has written: raised, escalated, acknowledged, resolved, digests.",
+    "Rising without end: give the rule a cooldown or a digest. Not rising in a fire: is anything read? See its log.",
+)
+DELIVERIES: Final = MetricDefinition(
+    "riverrun_deliveries_total",
+    Kind.COUNTER,
+    "attempts",
+    ("subscription", "outcome"),
+    "Attempts to deliver alerts: `delivered`, `failed` and to be made again, or `gone`, the receiver wants no more.",
+    "Only `failed` rises: the receiver is away, or refuses; what is due waits for it, in order. The log says why.",
+)
+
 METRICS: Final = (
     *(RECORDS_IN, RECORDS_OUT, FOLDED, DEAD_LETTERS),
     *(BATCH_RECORDS, BATCH_SECONDS, COMMIT_SECONDS, EVENT_TO_COMMIT, CLOCK_AHEAD),
     *(LAG, WATERMARK_DELAY, STATE_AGE),
     *(RETRIES, REBALANCES, PARTITIONS, FENCED, TORN, RESTORE_SECONDS),
-    *(MODEL_VERSION, DEGRADED, TRACED, MEMORY, CPU_SECONDS),
+    *(MODEL_VERSION, DEGRADED, TRACED),
+    *(RESPONSES, REQUESTS, LISTENERS, ALERTS, DELIVERIES),
+    *(MEMORY, CPU_SECONDS),
 )
 """All of them, in the order in which they are exposed."""

@@ -12,7 +12,16 @@ from typing import Any, Final, NamedTuple, Protocol
 from riverrun.runtime.inputs import Decode, Entry
 from riverrun.runtime.ports import Headers, Record
 
-__all__ = ["TRACEPARENT", "TRACESTATE", "Incoming", "RecordTrace", "TracedRecords", "Tracing"]
+__all__ = [
+    "TRACEPARENT",
+    "TRACESTATE",
+    "Incoming",
+    "RecordTrace",
+    "RequestTrace",
+    "RequestTracing",
+    "TracedRecords",
+    "Tracing",
+]
 
 TRACEPARENT: Final = "traceparent"
 TRACESTATE: Final = "tracestate"
@@ -66,6 +75,31 @@ class Tracing(Protocol):
 
     def start(self, incoming: Incoming, chain: str) -> RecordTrace | None:
         """Start a record's trace, unless its producer did not sample it or too many are traced already."""
+        ...
+
+
+class RequestTrace(Protocol):
+    """One request by HTTP, up to its answer."""
+
+    @property
+    def headers(self) -> Headers:
+        """What the records that it becomes carry."""
+        ...
+
+    def ended(self, error: str = "") -> None:
+        """Tell that it was answered well, or what was wrong."""
+        ...
+
+
+class RequestTracing(Protocol):
+    """Decides which requests are traced, and records them."""
+
+    def due(self) -> bool:
+        """Tell whether the next request that belongs to no trace shall begin one."""
+        ...
+
+    def serve(self, name: str, traceparent: str = "", tracestate: str = "") -> RequestTrace | None:
+        """Start a request's trace, unless its caller did not sample it or too many are traced already."""
         ...
 
 

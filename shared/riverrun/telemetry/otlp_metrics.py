@@ -38,7 +38,8 @@ __all__ = ["MetricPush", "metrics_data"]
 
 _LOG: Final = logging.getLogger("riverrun.telemetry")
 _CUMULATIVE: Final = AggregationTemporality.CUMULATIVE
-_UNITS: Final = {"seconds": "s", "bytes": "By", "records": "{record}", "examples": "{example}", "1": "1"}
+_UNITS: Final = {"seconds": "s", "bytes": "By", "1": "1"}
+"""As UCUM has them; what is counted stands in braces there."""
 _LAST_S: Final = 1.0
 
 
@@ -91,7 +92,11 @@ def _metric(metric: MetricDefinition, series: list[Sample], started_ns: int, now
         data = Sum(numbers, _CUMULATIVE, is_monotonic=True)
     else:
         data = Gauge(numbers)
-    return Metric(metric.name.removesuffix("_total"), metric.tells, _UNITS[metric.unit], data)
+    return Metric(metric.name.removesuffix("_total"), metric.tells, _unit(metric.unit), data)
+
+
+def _unit(name: str) -> str:
+    return _UNITS.get(name) or f"{{{name.removesuffix('s')}}}"
 
 
 class MetricPush:

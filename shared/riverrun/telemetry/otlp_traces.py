@@ -1,5 +1,7 @@
 """Traces by OpenTelemetry: one span for each traced record in each chain, with its fold and its commit below it.
 
+A request by HTTP has one too, above those of the records that it becomes.
+
 This module needs OpenTelemetry's SDK; import it only when traces are asked for.
 """
 
@@ -66,18 +68,9 @@ class OtlpTracing:
 
     def start(self, incoming: Incoming, chain: str) -> _RecordTrace | None:
         """Start a record's span, unless its producer did not sample it or this second has had its share."""
-        if not self._sampler.has_room():
+        parent = self._admitted(incoming.traceparent, incoming.tracestate)
+        if parent is None:
             return None
-        parent = Context()
-        if incoming.traceparent:
-            carrier = {TRACEPARENT: incoming.traceparent}
-            if 0 < len(incoming.tracestate) <= _MOST_STATE:
-                carrier[TRACESTATE] = incoming.tracestate
-            parent = self._propagator.extract(carrier, parent)
-            context = trace.get_current_span(parent).get_span_context()
-            if not context.is_valid or not self._sampler.follows(context.trace_id, sampled=context.trace_flags.sampled):
-                return None
-        self._sampler.admits()
         span = self._tracer.start_span(
             f"process {incoming.topic}",
             context=parent,
@@ -92,7 +85,37 @@ class OtlpTracing:
                 "riverrun.waited_ms": int(time.time() * 1000) - incoming.timestamp,
             },
         )
-        return _RecordTrace(self._tracer, span, self._propagator)
+        context = trace.set_span_in_context(span, Context())
+        return _RecordTrace(self._tracer, span, context, self._carried(context))
+
+    def serve(self, name: str, traceparent: str = "", tracestate: str = "") -> _RequestTrace | None:
+        """Start a request's span, unless its caller did not sample it or this second has had its share."""
+        parent = self._admitted(traceparent, tracestate)
+        if parent is None:
+            return None
+        span = self._tracer.start_span(name, context=parent, kind=trace.SpanKind.SERVER)
+        return _RequestTrace(span, self._carried(trace.set_span_in_context(span, Context())))
+
+    def _admitted(self, traceparent: str, tracestate: str) -> Context | None:
+        """Return what a span's parent is, if it may be one."""
+        if not self._sampler.has_room():
+            return None
+        parent = Context()
+        if traceparent:
+            carrier = {TRACEPARENT: traceparent}
+            if 0 < len(tracestate) <= _MOST_STATE:
+                carrier[TRACESTATE] = tracestate
+            parent = self._propagator.extract(carrier, parent)
+            context = trace.get_current_span(parent).get_span_context()
+            if not context.is_valid or not self._sampler.follows(context.trace_id, sampled=context.trace_flags.sampled):
+                return None
+        self._sampler.admits()
+        return parent
+
+    def _carried(self, context: Context) -> Headers:
+        carrier: dict[str, str] = {}
+        self._propagator.inject(carrier, context)
+        return [(name, value.encode()) for name, value in carrier.items()]
 
     def close(self) -> None:
         """Send the last spans, within a second; what cannot be sent by then is not missed."""
@@ -106,13 +129,11 @@ class _RecordTrace:
 
     __slots__ = ("_child", "_context", "_span", "_tracer", "headers")
 
-    def __init__(self, tracer: trace.Tracer, span: trace.Span, propagator: TraceContextTextMapPropagator) -> None:
+    def __init__(self, tracer: trace.Tracer, span: trace.Span, context: Context, headers: Headers) -> None:
         self._tracer = tracer
         self._span = span
-        self._context = trace.set_span_in_context(span, Context())
-        carrier: dict[str, str] = {}
-        propagator.inject(carrier, self._context)
-        self.headers: Headers = [(name, value.encode()) for name, value in carrier.items()]
+        self._context = context
+        self.headers = headers
         self._child = tracer.start_span("fold", self._context)
 
     def folded(self) -> None:
@@ -129,4 +150,20 @@ class _RecordTrace:
             self._span.set_status(trace.StatusCode.ERROR, error)
         if self._child.is_recording():
             self._child.end()
+        self._span.end()
+
+
+class _RequestTrace:
+    """A request's span."""
+
+    __slots__ = ("_span", "headers")
+
+    def __init__(self, span: trace.Span, headers: Headers) -> None:
+        self._span = span
+        self.headers = headers
+
+    def ended(self, error: str = "") -> None:
+        """Tell that it was answered well, or what was wrong."""
+        if error:
+            self._span.set_status(trace.StatusCode.ERROR, error)
         self._span.end()

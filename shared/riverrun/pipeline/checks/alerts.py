@@ -167,6 +167,4 @@ def _filter_faults(pipeline: Pipeline, route: Route) -> Iterator[tuple[str, str]
     known = {rule.name for rule in pipeline.alert_rules}
     for name in route.rules:
         if name not in known:
-            yield f"no alert rule is called {name!r}", f"there are {', '.join(sorted(known)) or 'none'}"
-    if not known:
-        yield "there is nothing to be brought by it", "add rules to alerts=[...]"
+            yield f"no alert rule is called {name!r}", f"there are {', '.join(sorted(known))}"
