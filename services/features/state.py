@@ -52,6 +52,8 @@ class FeatureState:
         self._cursor = f"{events_topic}/{partition}/{partition}"
         self._description = " ".join((plan.fingerprint, *(group.id for group in plan.groups)))
         self._complete = False
+        self._damaged = False
+        table.on_damage(self._give_up)
 
     def load(self) -> Mapping[str, int] | None:
         """Load all partials; None if the store has none of these features: all is to be replayed.
@@ -62,17 +64,16 @@ class FeatureState:
             If the store cannot be reached.
         """
         self._table.clear()
-        self._complete = False
+        self._complete = self._damaged = False
         marker = self._store.marker(self._partition)
         if marker is None or self._stored_plan() != self._description:
             self._wipe()
             return None
         try:
             for number, group in enumerate(self._plan.groups):
-                for entry in self._store.scan(self._partition, group.id):
-                    self._table.load(number, entry)
+                for entries in self._store.scan_packed(self._partition, group.id):
+                    self._table.load(number, entries)
         except PartialFormatError:
-            # It is only a cache: what cannot be read is built again from the log.
             self._table.clear()
             self._wipe()
             return None
@@ -90,6 +91,11 @@ class FeatureState:
         # At one stroke with the marker: this member may have been replaced and its successor have written them.
         self._store.clear(self._partition, (*sorted(groups), _PLAN_GROUP))
 
+    def _give_up(self) -> None:
+        """Drop what is stored: it is only a cache, and whoever begins anew builds it from the log."""
+        self._damaged = True
+        self._wipe()
+
     def flush(self, positions: Mapping[str, int]) -> tuple[Item, ...]:
         """Write what changed and move the marker; if the store was wiped, write everything.
 
@@ -98,6 +104,9 @@ class FeatureState:
         UnavailableError
             If the store cannot be reached; what changed is kept and written next time.
         """
+        if self._damaged:
+            # What is in memory is no better than what was loaded.
+            return ()
         position = positions.get(self._cursor, 0)
         if self._complete:
             for number, group in enumerate(self._plan.groups):

@@ -24,6 +24,7 @@ from riverrun.pipeline import (
     variance,
 )
 from riverrun.records.items import FieldValue
+from riverrun.runtime.packed import pack
 
 CUSTOMERS: Final = ("c0", "c1", "c2")
 PARTITIONS: Final = len(CUSTOMERS)
@@ -129,7 +130,6 @@ def copied(plan: FeaturePlan, table: FeatureTable, partition: int = 0) -> Featur
     """Return a table that was loaded from all that another stores."""
     fresh = FeatureTable(plan, partition)
     for number in range(len(plan.groups)):
-        for entry in table.entries(number):
-            fresh.load(number, entry)
+        fresh.load(number, {name: pack(position, value) for name, position, value in table.entries(number)})
     fresh.watermark = table.watermark
     return fresh

@@ -15,6 +15,7 @@ from riverrun.features.panes import Column, RingLayout
 from riverrun.features.partials import Count
 from riverrun.pipeline import count
 from riverrun.records.items import FieldValue
+from riverrun.runtime.packed import pack
 from riverrun.runtime.ports import PartialEntry
 from riverrun.testing.key_value import MemoryKeyValueStore
 from tests.features.comparing import bits
@@ -128,8 +129,7 @@ def test_an_entity_that_is_loaded_twice_is_one() -> None:
     source.update("visits", fields, 1_001, 1)
     for entries in (older, [list(source.entries(number)) for number in range(len(PLAN.groups))]):
         for number, held in enumerate(entries):
-            for entry in held:
-                table.load(number, entry)
+            table.load(number, {name: pack(position, value) for name, position, value in held})
     assert stored(table) == stored(source)
     assert len(table) == len(source)
 

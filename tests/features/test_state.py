@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from riverrun.errors import UnavailableError
 from riverrun.pipeline import count, last
-from riverrun.runtime.ports import PartialEntry
+from riverrun.runtime.ports import PartialEntry, PartialsUnavailableError
 from riverrun.testing.partial_store import MemoryPartialStore
 from tests.features.made import VISITS, Happening, happenings, plan_of
 from tests.features.members import contents, events_of, member
@@ -241,9 +241,31 @@ def test_a_damaged_entry_is_no_reason_to_stop() -> None:
     position, value = contents(SMALL, store)["shop", "s1"]
     store.put(0, "shop", [PartialEntry("s1", position + 1, value[:-1])])
     second = member(SMALL, store)
-    assert second.start(log) == 0
-    assert second.table.canonical(0) == first.table.canonical(0)
+    assert second.start(log) == 2
+    with pytest.raises(PartialsUnavailableError, match=r"damaged.*built again"):
+        second.run(events_of([visit(1_002, "s0"), visit(1_003, "s1")]))
+    # What it has in memory is of no use to anybody, however it ends.
+    second.flush(3)
     assert contents(SMALL, store) == {}
+    third = member(SMALL, store)
+    assert third.start(log) == 0
+    assert third.table.canonical(0) == first.table.canonical(0)
+
+
+def test_what_is_loaded_and_not_seen_is_stored_as_it_was() -> None:
+    """A store that was wiped gets every entity back, those too that no event has needed since the start."""
+    store = MemoryPartialStore()
+    first = member(SMALL, store)
+    first.start([])
+    first.run(events_of([visit(1_000, "s0"), visit(1_001, "s1")]))
+    first.flush(2)
+    before = contents(SMALL, store)
+    second = member(SMALL, store)
+    second.start(events_of([visit(1_000, "s0"), visit(1_001, "s1")]))
+    store.wipe()
+    second.flush(2)
+    assert contents(SMALL, store) == before
+    assert len(second.table) == len(first.table)
 
 
 def test_reset_forgets_what_belongs_to_another_log() -> None:

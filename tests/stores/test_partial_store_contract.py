@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from riverrun.adapters.redis_partials import RedisPartials
+from riverrun.runtime.packed import pack
 from riverrun.runtime.ports import PartialEntry, PartialStore
 from riverrun.testing.partial_store import MemoryPartialStore
 from tests.stores.redis_server import RedisServer
@@ -62,6 +63,17 @@ def test_the_newest_of_one_call_wins(store: PartialStore) -> None:
     """An entity that comes twice in a call ends with its greatest position, in whatever order."""
     store.put(0, "g", [PartialEntry("e", 2, b"two"), PartialEntry("e", 1, b"one")])
     assert store.read("g", ["e"], [0]) == [[PartialEntry("e", 2, b"two")]]
+
+
+def test_a_packed_scan_gives_the_same(store: PartialStore) -> None:
+    """Many entries at a time, each with its position before its value: what `scan` gives one by one."""
+    entries = [PartialEntry(f"e{number}", 1 << (number % 53), b"%d" % number) for number in range(2_500)]
+    store.put(0, "g", entries)
+    store.put(1, "g", [PartialEntry("elsewhere", 1, b"x")])
+    found = {name: packed for some in store.scan_packed(0, "g") for name, packed in some.items()}
+    assert found == {name: pack(position, value) for name, position, value in entries}
+    assert sorted(store.scan(0, "g")) == sorted(entries)
+    assert [dict(some) for some in store.scan_packed(0, "none") if some] == []
 
 
 def test_read_is_by_entity_and_partition(store: PartialStore) -> None:

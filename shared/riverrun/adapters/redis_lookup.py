@@ -15,9 +15,10 @@ from typing import Final, NamedTuple, Protocol, cast
 
 import redis
 
-from riverrun.adapters.redis_partials import group_key, stored_entry
+from riverrun.adapters.redis_partials import group_key
 from riverrun.adapters.redis_replies import Replies, Reply
 from riverrun.errors import SettingsError, UnavailableError
+from riverrun.runtime.packed import unpack
 from riverrun.runtime.ports import PartialEntry
 
 __all__ = ["Place", "RedisLookup"]
@@ -169,7 +170,7 @@ class RedisLookup:
         for place, reply in zip(places, replies, strict=True):
             if isinstance(reply, UnavailableError):
                 raise reply
-            found.append(None if reply is None else stored_entry(place.entity, reply))
+            found.append(None if reply is None else unpack(place.entity, reply))
         return found
 
     async def check(self) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from importlib import resources
@@ -17,9 +16,10 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from riverrun.errors import AccessDeniedError, SettingsError
+from riverrun.runtime.packed import pack, unpack
 from riverrun.runtime.ports import PartialEntry, PartialsUnavailableError
 
-__all__ = ["RedisPartials", "group_key", "stored_entry"]
+__all__ = ["RedisPartials", "group_key"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -27,7 +27,6 @@ _TIMEOUT_S: Final = 2.0
 _ENTRIES_IN_CALL: Final = 500  # Redis's Lua can unpack about 8,000 values onto its stack; a call blocks the server.
 _CALLS_IN_TRIP: Final = 40
 _SCAN_COUNT: Final = 1_000
-_POSITION: Final = struct.Struct(">Q")
 
 Command = tuple[str | bytes | int, ...]
 
@@ -136,7 +135,7 @@ class RedisPartials:
             command: list[str | bytes | int] = ["FCALL", f"riverrun_put_{self._version}", 1, key]
             for entity, position, value in entries[start : start + _ENTRIES_IN_CALL]:
                 command.append(entity.encode())
-                command.append(_POSITION.pack(position) + value)
+                command.append(pack(position, value))
             commands.append(tuple(command))
         return sum(_number(reply) for reply in self._run(commands))
 
@@ -154,6 +153,12 @@ class RedisPartials:
 
     def scan(self, partition: int, group: str) -> Iterator[PartialEntry]:
         """Iterate over a partition's group; an entry written meanwhile may come twice or not at all."""
+        for entries in self.scan_packed(partition, group):
+            for entity, packed in entries.items():
+                yield unpack(entity, packed)
+
+    def scan_packed(self, partition: int, group: str) -> Iterator[Mapping[str, bytes]]:
+        """Iterate over a partition's group, many entries at a time; as `scan`."""
         key = self._group_key(partition, group)
         cursor = 0
         while True:
@@ -161,8 +166,7 @@ class RedisPartials:
             if not isinstance(reply, tuple | list):
                 raise self._unexpected(reply)
             cursor, fields = reply
-            for entity, stored in fields.items():
-                yield stored_entry(entity.decode(), stored)
+            yield {entity.decode(): packed for entity, packed in fields.items()}
             if cursor == 0:
                 return
 
@@ -185,7 +189,7 @@ class RedisPartials:
                 if not isinstance(reply, list):
                     raise self._unexpected(reply)
                 for index, stored in enumerate(reply, start):
-                    rows[index].append(None if stored is None else stored_entry(entities[index], stored))
+                    rows[index].append(None if stored is None else unpack(entities[index], stored))
         return rows
 
     def marker(self, partition: int) -> int | None:
@@ -383,12 +387,6 @@ def _is_function_missing(reply: object) -> bool:
 def group_key(pipeline: str, partition: int, group: str) -> str:
     """Return the key of the hash that holds a partition's partials of one group."""
     return f"riverrun:{{{pipeline}:{partition}}}:g:{group}"
-
-
-def stored_entry(entity: str, stored: bytes) -> PartialEntry:
-    """Take apart what such a hash holds for an entity."""
-    position: int = _POSITION.unpack_from(stored)[0]
-    return PartialEntry(entity, position, stored[_POSITION.size :])
 
 
 def _number(reply: object) -> int:

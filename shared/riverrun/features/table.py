@@ -1,7 +1,8 @@
 """The partials of one partition: folds events, gives vectors, and tells what has to be stored.
 
 A table is a cache of a fold: the same events in the same order give the same vectors bit for bit, whatever was stored,
-loaded or forgotten in between.
+loaded or forgotten in between. What is loaded is taken apart when it is first needed: of a million entities a start
+would take seconds for that, and most of them are not seen for days.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from riverrun.features.bounded import BoundedEntities
 from riverrun.features.entity import Entities, Entity
 from riverrun.features.entries import EntryCodec
-from riverrun.runtime.ports import KeyValueStore, PartialEntry
+from riverrun.features.errors import PartialFormatError
+from riverrun.runtime.packed import unpack
+from riverrun.runtime.ports import KeyValueStore, PartialEntry, PartialsUnavailableError
 
 if TYPE_CHECKING:
     from riverrun.features.panes import Ring, RingLayout
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from riverrun.records.items import FieldValue
 
 __all__ = ["FeatureTable", "Foreign", "ForeignPartial"]
+
+_PACKED_COSTS: Final = 8
 
 
 class ForeignPartial(NamedTuple):
@@ -61,6 +66,8 @@ class FeatureTable:
         "_entities",
         "_features",
         "_forgotten",
+        "_on_damage",
+        "_packed",
         "_partition",
         "_plan",
         "_results",
@@ -81,13 +88,15 @@ class FeatureTable:
         held: list[Entities] = [{} for _ in plan.groups] if self._bounded is None else self._bounded.groups()
         self._entities: Final = held
         # Dictionaries as ordered sets: what is stored must not depend on how texts hash.
+        self._packed: Final[list[dict[str, bytes]]] = [{} for _ in plan.groups]
+        self._on_damage: Callable[[], None] = _nothing
         self._dirty: list[dict[str, None]] = [{} for _ in plan.groups]
         self._forgotten: list[dict[str, int]] = [{} for _ in plan.groups]
         self._sweep: Iterator[tuple[int, str]] = iter(())
 
     def __len__(self) -> int:
         """Return the number of entities held, of all groups."""
-        return sum(map(len, self._entities))
+        return sum(map(len, self._entities)) + sum(map(len, self._packed))
 
     def update(self, stream: str, fields: Mapping[str, FieldValue], time: int, seq: int) -> None:
         """Fold an event.
@@ -119,7 +128,7 @@ class FeatureTable:
     def _fold(self, part: StreamGroup, name: str, values: list[FieldValue], time: int, seq: int) -> None:
         number = part.group
         entities = self._entities[number]
-        entity = entities.get(name)
+        entity = entities.get(name) or self._unpacked(number, name)
         if entity is None:
             entity = entities[name] = Entity(0, [None] * len(self._plan.groups[number].layouts))
         elif entity.position > seq:
@@ -153,7 +162,7 @@ class FeatureTable:
             name = group.entity(fields)
             if name is None:
                 continue
-            entity = self._entities[number].get(name)
+            entity = self._entities[number].get(name) or self._unpacked(number, name)
             others = foreign(number, name) if foreign is not None and not group.is_local else ()
             if others:
                 self._merge(group.layouts, entity, others, time)
@@ -192,9 +201,45 @@ class FeatureTable:
         """Parse another partition's entry; raises as :class:`riverrun.features.entries.EntryCodec` does."""
         return ForeignPartial(partition, entry.position, self._codecs[group].decode(entry.value))
 
-    def load(self, group: int, entry: PartialEntry) -> None:
-        """Take over an entry of this partition as it was stored; raises as :meth:`decode`."""
-        self._entities[group][entry.entity] = Entity(entry.position, self._codecs[group].decode(entry.value))
+    def load(self, group: int, entries: Mapping[str, bytes]) -> None:
+        """Take over entries of this partition as they were stored, in the form of `riverrun.runtime.packed`.
+
+        Without a bound of memory they are taken apart when they are needed, and what is damaged is found then: what
+        was to be called on that is called, and whoever needed it gets a `PartialsUnavailableError`.
+
+        Raises
+        ------
+        StalePartialError, PartialFormatError
+            If memory is bounded, and an entry is of another definition of the group, or damaged.
+        """
+        if self._bounded is None:
+            self._packed[group].update(entries)
+            return
+        for name, packed in entries.items():
+            self._entities[group][name] = self._entity(group, name, packed)
+
+    def on_damage(self, call: Callable[[], None]) -> None:
+        """Say what to call when an entry turns out to be damaged that was loaded earlier."""
+        self._on_damage = call
+
+    def _unpacked(self, group: int, name: str) -> Entity | None:
+        """Return an entity that was loaded and not needed since, or None."""
+        packed = self._packed[group].get(name)
+        if packed is None:
+            return None
+        try:
+            entity = self._entity(group, name, packed)
+        except PartialFormatError as error:
+            self._on_damage()
+            # Whoever works on the partition begins it anew then, as after any other loss of the store.
+            raise PartialsUnavailableError(f"{error}: all is dropped, and built again from the log") from error
+        del self._packed[group][name]
+        self._entities[group][name] = entity
+        return entity
+
+    def _entity(self, group: int, name: str, packed: bytes) -> Entity:
+        entry = unpack(name, packed)
+        return Entity(entry.position, self._codecs[group].decode(entry.value))
 
     def clear(self) -> None:
         """Forget everything, as if nothing had been folded."""
@@ -202,6 +247,7 @@ class FeatureTable:
             self._bounded.clear()
         for number in range(len(self._entities)):
             self._entities[number].clear()
+            self._packed[number].clear()
             self._dirty[number].clear()
             self._forgotten[number].clear()
         self._sweep = iter(())
@@ -213,7 +259,8 @@ class FeatureTable:
 
     def entries(self, group: int) -> Iterator[PartialEntry]:
         """Iterate over all entries of a group."""
-        return self._entries(group, self._entities[group])
+        yield from (unpack(name, packed) for name, packed in self._packed[group].items())
+        yield from self._entries(group, self._entities[group])
 
     def _entries(self, group: int, names: Iterable[str]) -> Iterator[PartialEntry]:
         entities, encode = self._entities[group], self._codecs[group].encode
@@ -234,10 +281,12 @@ class FeatureTable:
     def expire(self, limit: int) -> int:
         """Look at up to ``limit`` more entities, round and round, and forget those that nothing can read again.
 
-        No vector changes by it, whenever it is called. Returns how many were forgotten.
+        No vector changes by it, whenever it is called. Returns how many were forgotten. One that was loaded and not
+        needed since has to be taken apart, which counts as much as looking at eight others.
         """
         forgotten = self._forget_in_store(limit)
-        for looked_at in range(limit):
+        looked_at = 0
+        while looked_at < limit:
             found = next(self._sweep, None)
             if found is None:
                 if looked_at or not len(self):
@@ -246,13 +295,16 @@ class FeatureTable:
                 found = next(self._sweep, None)
                 if found is None:  # all that is held is in the store
                     break
+            looked_at += _PACKED_COSTS if found[1] in self._packed[found[0]] else 1
             forgotten += self._forget(*found)
         return forgotten
 
     def _in_memory(self) -> list[tuple[int, str]]:
         if self._bounded is not None:
             return self._bounded.in_memory()
-        return [(group, name) for group, held in enumerate(self._entities) for name in held]
+        # Those that were taken apart first: the others can wait.
+        parts: tuple[Sequence[Iterable[str]], ...] = (self._entities, self._packed)
+        return [(group, name) for part in parts for group, held in enumerate(part) for name in held]
 
     def _forget_in_store(self, limit: int) -> int:
         if self._bounded is None:
@@ -265,7 +317,7 @@ class FeatureTable:
 
     def _forget(self, group: int, name: str) -> bool:
         entities = self._entities[group]
-        if name not in entities:
+        if name not in entities and self._unpacked(group, name) is None:
             return False
         entity = entities[name]
         watermark = self.watermark
@@ -282,6 +334,9 @@ class FeatureTable:
 
         Two tables that folded the same events are equal in this form, whatever each has forgotten meanwhile.
         """
+        for number, packed in enumerate(self._packed):
+            for name in list(packed):
+                self._unpacked(number, name)
         blank = [
             codec.encode([None] * len(group.layouts))
             for codec, group in zip(self._codecs, self._plan.groups, strict=True)
@@ -297,3 +352,7 @@ class FeatureTable:
         """Close the local store, if there is one."""
         if self._bounded is not None:
             self._bounded.close()
+
+
+def _nothing() -> None:
+    """Do nothing."""

@@ -252,6 +252,10 @@ class PartialStore(Protocol):
         """Iterate over all entries of a partition's group."""
         ...
 
+    def scan_packed(self, partition: int, group: str) -> Iterator[Mapping[str, bytes]]:
+        """Iterate over all entries of a partition's group, many at a time, in the form of `riverrun.runtime.packed`."""
+        ...
+
     def read(self, group: str, entities: Sequence[str], partitions: Sequence[int]) -> list[list[PartialEntry | None]]:
         """Return, for each entity, its entry in each of the partitions: the point look-up of a batch."""
         ...

@@ -199,6 +199,11 @@ class PointedPartials:
         self._points.reach("scan")
         return self._store.scan(partition, group)
 
+    def scan_packed(self, partition: int, group: str) -> Iterator[Mapping[str, bytes]]:
+        """Iterate over a partition's group, many at a time."""
+        self._points.reach("scan")
+        return self._store.scan_packed(partition, group)
+
     def read(self, group: str, entities: Sequence[str], partitions: Sequence[int]) -> list[list[PartialEntry | None]]:
         """Look entities up."""
         return self._store.read(group, entities, partitions)

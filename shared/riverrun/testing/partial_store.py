@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from riverrun.runtime.packed import pack
 from riverrun.runtime.ports import PartialEntry, PartialsUnavailableError
 
 __all__ = ["MemoryPartialStore", "Shelf"]
@@ -93,6 +94,12 @@ class MemoryPartialStore:
         """Iterate over all entries of a partition's group, as they are at this moment."""
         self._check()
         return iter(list(self.shelf.entries.get((partition, group), {}).values()))
+
+    def scan_packed(self, partition: int, group: str) -> Iterator[Mapping[str, bytes]]:
+        """Iterate over all entries of a partition's group, two at a time."""
+        entries = list(self.scan(partition, group))
+        for start in range(0, len(entries), 2):
+            yield {name: pack(position, value) for name, position, value in entries[start : start + 2]}
 
     def read(self, group: str, entities: Sequence[str], partitions: Sequence[int]) -> list[list[PartialEntry | None]]:
         """Return, for each entity, its entry in each of the partitions."""

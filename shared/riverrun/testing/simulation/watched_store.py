@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from riverrun.runtime.ports import PartialEntry, PartialsUnavailableError
 from riverrun.testing.partial_store import MemoryPartialStore, Shelf
@@ -60,6 +60,11 @@ class WatchedStore(MemoryPartialStore):
         """Iterate over a group."""
         self._reach()
         return super().scan(partition, group)
+
+    def scan_packed(self, partition: int, group: str) -> Iterator[Mapping[str, bytes]]:
+        """Iterate over a group, some at a time."""
+        self._reach()
+        return super().scan_packed(partition, group)
 
     def read(self, group: str, entities: Sequence[str], partitions: Sequence[int]) -> list[list[PartialEntry | None]]:
         """Look entities up."""

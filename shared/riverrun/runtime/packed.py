@@ -1,0 +1,34 @@
+"""A feature partial and its position in one piece, as stores hold them: most that are loaded are never looked at."""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from riverrun.runtime.ports import PartialEntry
+
+__all__ = ["pack", "position_of", "unpack"]
+
+_POSITION: Final = struct.Struct(">Q")
+
+
+def pack(position: int, value: bytes) -> bytes:
+    """Return the eight big-endian bytes of a position, and a partial's own.
+
+    Examples
+    --------
+    >>> unpack("JFK", pack(7, b"partial"))
+    PartialEntry(entity='JFK', position=7, value=b'partial')
+    """
+    return _POSITION.pack(position) + value
+
+
+def position_of(packed: bytes) -> int:
+    """Return the position alone."""
+    position: int = _POSITION.unpack_from(packed)[0]
+    return position
+
+
+def unpack(entity: str, packed: bytes) -> PartialEntry:
+    """Take apart what `pack` made."""
+    return PartialEntry(entity, position_of(packed), packed[_POSITION.size :])
