@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
@@ -12,17 +13,27 @@ import httpx
 
 from chaos.findings import Finding, Sort
 
-__all__ = ["STREAM", "Caller"]
+__all__ = ["STREAM", "Caller", "Sent"]
 
 STREAM: Final = "scanned"
 """The stream whose events it publishes."""
 
+_CARRIERS: Final = ("slow", "steady", "swift")
 _AT_ONCE: Final = 3
 _EVERY_S: Final = 0.15
 _AGAIN_S: Final = 0.05
 _TIMEOUT_S: Final = 10.0
 _ACCEPTED: Final = 202
 _UNAVAILABLE: Final = 503
+
+
+@dataclass(slots=True)
+class Sent:
+    """An event, how often it was sent, and where it lies by the gateway's word: topic, partition and offset."""
+
+    event: dict[str, object]
+    times: int = 0
+    place: tuple[str, int, int] | None = None
 
 
 class Caller:
@@ -41,23 +52,21 @@ class Caller:
     ----------
     accepted
         How many events the gateway has said that Kafka has.
+    events
+        What was sent, by id: the event, how often, and where the gateway has said that it lies, if it has.
     findings
         Answers that no caller should get.
     """
 
     def __init__(self, url: str, key: str, clock: Callable[[], int]) -> None:
         self.accepted = 0
+        self.events: dict[str, Sent] = {}
         self.findings: list[Finding] = []
         self._url = f"{url}/v1/streams/{STREAM}"
         self._clock = clock
         self._client = httpx.Client(headers={"Authorization": f"Bearer {key}"}, timeout=_TIMEOUT_S, trust_env=False)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._call, name="chaos-caller", daemon=True)
-
-    @staticmethod
-    def id_of(number: int) -> str:
-        """Return the id of the event of a number, from 0: those below `accepted` were accepted."""
-        return f"g{number:06d}"
 
     def __enter__(self) -> Self:
         """Begin to publish."""
@@ -77,24 +86,39 @@ class Caller:
         self._client.close()
 
     def _call(self) -> None:
-        events = self._events()
+        batch = self._next()
         while not self._stopping.is_set():
-            try:
-                status = self._client.post(self._url, json=events).status_code
-            except httpx.HTTPError:
-                # Whether they arrived is not known: they are sent again, under the same ids.
-                status = _UNAVAILABLE
-            if status == _ACCEPTED:
-                self.accepted += len(events)
-                events = self._events()
-            elif status != _UNAVAILABLE:
-                text = f"the gateway answered {status} to {events}"
-                self.findings.append(Finding(Sort.WRONG, text, int(time.time() * 1000)))
-            self._stopping.wait(_EVERY_S if status == _ACCEPTED else _AGAIN_S)
+            for sent in batch:
+                sent.times += 1
+            if self._ask(batch):
+                batch = self._next()
+                self._stopping.wait(_EVERY_S)
+            else:
+                self._stopping.wait(_AGAIN_S)
 
-    def _events(self) -> list[dict[str, object]]:
-        at = self._clock()
-        return [
-            {"event_id": self.id_of(number), "parcel_id": f"g{number % 50}", "at": at, "carrier": "swift", "delay": 1.0}
-            for number in range(self.accepted, self.accepted + _AT_ONCE)
-        ]
+    def _ask(self, batch: list[Sent]) -> bool:
+        """Send events; return whether they were accepted: else they are sent again, under the same ids."""
+        events = [sent.event for sent in batch]
+        try:
+            answer = self._client.post(self._url, json=events)
+        except httpx.HTTPError:
+            # Whether they arrived is not known.
+            return False
+        if answer.status_code == _ACCEPTED:
+            for sent, record in zip(batch, answer.json()["records"], strict=True):
+                sent.place = record["topic"], record["partition"], record["offset"]
+            self.accepted += len(batch)
+            return True
+        if answer.status_code != _UNAVAILABLE:
+            text = f"the gateway answered {answer.status_code} to {events}"
+            self.findings.append(Finding(Sort.WRONG, text, int(time.time() * 1000)))
+        return False
+
+    def _next(self) -> list[Sent]:
+        at, batch = self._clock(), []
+        for number in range(self.accepted, self.accepted + _AT_ONCE):
+            event: dict[str, object] = {"event_id": f"g{number:06d}", "parcel_id": f"g{number % 50}", "at": at}
+            event |= {"carrier": _CARRIERS[number % 3], "delay": number % 7 / 2}
+            batch.append(Sent(event))
+        self.events |= {str(sent.event["event_id"]): sent for sent in batch}
+        return batch

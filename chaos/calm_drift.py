@@ -9,8 +9,10 @@ from typing import Final
 from chaos.evidence import Evidence, Row
 from chaos.findings import Finding, Sort
 from chaos.sequences import Found, compare, equal_counts
+from riverrun.models.digest import digest
 from riverrun.records.items import Drift
 from riverrun.records.topics import Kind
+from riverrun.runtime.stage import StageDefinition
 from services.drift.core import DriftCore
 from services.drift.wiring import DRIFT_ERRORS, DRIFT_INPUTS, errors_core, inputs_core
 
@@ -29,6 +31,11 @@ def drift_findings(evidence: Evidence) -> Iterator[Finding]:
     found = evidence.rows[Kind.DRIFT]
     if not found:
         yield Finding(Sort.WRONG, "no drift was found: the load was too short to judge by")
+    writers = {stage.writer(_PARTITION, evidence.partitions) for stage in (DRIFT_INPUTS, DRIFT_ERRORS)}
+    for row in found:
+        if row.stamp.writer not in writers:
+            text = f"{row.item.id} was written by {row.stamp.writer}, who is no drift stage"
+            yield Finding(Sort.WRONG, text, row.at_ms)
     for stage, core, kind in (
         (DRIFT_INPUTS, inputs_core(pipeline, codecs, _PARTITION), Kind.PREDICTIONS),
         (DRIFT_ERRORS, errors_core(pipeline, codecs), Kind.EXAMPLES),
@@ -37,6 +44,23 @@ def drift_findings(evidence: Evidence) -> Iterator[Finding]:
         own = [row for row in found if row.stamp.writer == writer]
         yield from _stage(stage.name, own, _folded(core, evidence.rows[kind]))
         yield from equal_counts(stage.name, evidence.counters(stage.name), core.counters())
+        topic = evidence.deployment.topology.names[Kind.DRIFT]
+        said = evidence.progress[stage.name, _PARTITION][-1].outputs
+        yield from equal_counts(stage.name, {topic: said.get(topic, 0)}, {topic: len(own)})
+        yield from _kept(evidence, stage, core)
+
+
+def _kept(evidence: Evidence, stage: StageDefinition, core: DriftCore) -> Iterator[Finding]:
+    """Compare all that the stage has in memory at its end, as it stored it: findings that are still to come too."""
+    kept = stage.build(evidence.deployment.context(_PARTITION, frozenset()))
+    try:
+        if kept.states[0].load() is None:
+            yield Finding(Sort.WRONG, f"{stage.name} has stored nothing at its end")
+        elif isinstance(kept.core, DriftCore) and digest(kept.core.state()) != digest(core.state()):
+            yield Finding(Sort.WRONG, f"{stage.name} ends with another state than an undisturbed fold")
+    finally:
+        for state in kept.states:
+            state.close()
 
 
 def _folded(core: DriftCore, rows: Iterable[Row]) -> list[tuple[Drift, int]]:

@@ -76,5 +76,7 @@ def blame(finding: Finding, strikes: Sequence[Strike], oddities: Mapping[str, It
         return kinds | {strike.kind for strike in strikes}
     at = finding.at_ms
     before = bisect_right([strike.began_ms for strike in strikes], at)
-    kinds |= {strike.kind for strike in strikes[max(0, before - 1) : before]}
+    # Several that struck together began together.
+    last = strikes[before - 1].began_ms if before else None
+    kinds |= {strike.kind for strike in strikes[:before] if strike.began_ms == last}
     return kinds | {strike.kind for strike in strikes if strike.began_ms <= at <= strike.ended_ms}

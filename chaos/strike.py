@@ -22,55 +22,78 @@ def strike(scene: Scene, kinds: Sequence[Kind], tell: Callable[[str], None]) -> 
     """
     world = scene.world
     began_ms, began = now_ms(), time.monotonic()
-    lasting = [kind.run(scene) for kind in kinds]
-    while lasting:
-        waits = []
-        for each in tuple(lasting):
-            wait = next(each, None)
-            if wait is None:
-                lasting.remove(each)
-            else:
-                waits.append(wait)
-        world.let(max(waits, default=0.0))
-    ended_ms, ended = now_ms(), time.monotonic()
-    name = " + ".join(kind.name for kind in kinds)
-    waiting = [_Struck(scene, kind, ended_ms) for kind in kinds]
-    recovered: dict[str, float] = {}
+    lasting = [(kind, kind.run(scene)) for kind in kinds]
+    waiting: list[_Struck] = []
+    recovered: dict[str, _Struck] = {}
 
     def all_go_on() -> bool:
         for each in tuple(waiting):
             if each.goes_on():
                 waiting.remove(each)
-                recovered[each.kind.name] = time.monotonic()
+                recovered[each.kind.name] = each
         return not waiting
 
+    while lasting:
+        waits = []
+        for kind, run in tuple(lasting):
+            wait = next(run, None)
+            if wait is None:
+                # Its recovery counts from here, though another may last for longer.
+                lasting.remove((kind, run))
+                waiting.append(_Struck(scene, kind))
+            else:
+                waits.append(wait)
+        _pass(scene, max(waits, default=0.0), all_go_on)
+    ended_ms, ended = now_ms(), time.monotonic()
+    name = " + ".join(kind.name for kind in kinds)
     try:
         world.wait(f"recovery from {name}", all_go_on, feed=True, limit_s=_RECOVERY_LIMIT_S)
-        tell(f"{name}: lasted {ended - began:.1f} s, all went on {max(recovered.values()) - ended:.1f} s later")
+        last = max(each.recovered for each in recovered.values())
+        tell(f"{name}: lasted {ended - began:.1f} s, all went on {max(0.0, last - ended):.1f} s later")
     except StuckError as error:
         scene.wrong(f"no recovery from {name} in {_RECOVERY_LIMIT_S:.0f} s: {error}"[:4_000])
         tell(f"{name}: NO RECOVERY")
     strikes = []
     for kind in kinds:
-        at = recovered.get(kind.name)
-        recovery, outage = (None, None) if at is None else (at - ended, at - began)
+        struck = recovered.get(kind.name)
+        recovery, outage = (None, None) if struck is None else (struck.recovery_s, struck.recovered - began)
         strikes.append(Strike(kind.name, began_ms, ended_ms, recovery, outage))
     return strikes
 
 
-class _Struck:
-    """What a fault has hit, until all of it has gone on."""
+def _pass(scene: Scene, seconds: float, look: Callable[[], bool]) -> None:
+    """Let time pass with the load on, looking all the while."""
+    until = time.monotonic() + seconds
 
-    def __init__(self, scene: Scene, kind: Kind, ended_ms: int) -> None:
+    def over() -> bool:
+        look()
+        return time.monotonic() >= until
+
+    scene.world.wait("the end of a fault", over, feed=True)
+
+
+class _Struck:
+    """What a fault has hit, from its end until all of it has gone on."""
+
+    def __init__(self, scene: Scene, kind: Kind) -> None:
         self.kind = kind
+        self.recovered = 0.0
         self._scene = scene
-        self._ended_ms = ended_ms
+        self._ended_ms, self._ended = now_ms(), time.monotonic()
         self._places = [place for place in scene.world.watch.latest if place[0] in kind.hits]
         self._before = kind.again(scene) if kind.again is not None else 0
 
+    @property
+    def recovery_s(self) -> float:
+        """Seconds from its end."""
+        return self.recovered - self._ended
+
     def goes_on(self) -> bool:
-        """Tell whether every stage that was hit has committed since, and what must rise has risen."""
+        """Tell whether every stage that was hit has committed since, and what must rise has risen; note when."""
         committed = self._scene.world.watch.committed
         if any(committed[place] <= self._ended_ms for place in self._places):
             return False
-        return self.kind.again is None or self.kind.again(self._scene) > self._before
+        if self.kind.again is not None and self.kind.again(self._scene) <= self._before:
+            return False
+        self.recovered = time.monotonic()
+        return True

@@ -17,8 +17,6 @@ __all__ = ["EDGES"]
 
 _SESSION_S: Final = 7.0
 """A little longer than a member's session."""
-_TERMINATED: Final = -15
-"""Before its handlers are set the signal ends a program as any other."""
 _SERVICE: Final = "alerts"
 _DRIFT: Final = "drift"
 _GATEWAY: Final = "gateway"
@@ -37,7 +35,12 @@ def _kill(name: str, scene: Scene) -> Iterator[float]:
 
 
 def _sigterm(name: str, codes: Sequence[int], scene: Scene) -> Iterator[float]:
-    """Ask a service to end; what hangs is ended at its limit, which loses nothing."""
+    """Ask a service at work to end; what hangs is ended at its limit, which loses nothing."""
+    if name == _GATEWAY:
+        accepted = scene.accepted()
+        scene.until("the gateway at work", lambda: scene.accepted() > accepted)
+    elif name == _DRIFT:
+        scene.until("drift at work", lambda: scene.services[_DRIFT].works)
     scene.drain(scene.services[name], codes)
     scene.services[name].start()
     yield 0.0
@@ -82,8 +85,8 @@ EDGES: Final = (
     Kind("kill.alerts", partial(_kill, _SERVICE), (), Scene.taken),
     Kind("kill.drift", partial(_kill, _DRIFT), DRIFT_STAGES),
     Kind("kill.gateway", partial(_kill, _GATEWAY), (), Scene.accepted),
-    Kind("sigterm.drift", partial(_sigterm, _DRIFT, (0, _TERMINATED)), DRIFT_STAGES),
-    Kind("sigterm.gateway", partial(_sigterm, _GATEWAY, (0, _TERMINATED)), (), Scene.accepted),
+    Kind("sigterm.drift", partial(_sigterm, _DRIFT, (0,)), DRIFT_STAGES),
+    Kind("sigterm.gateway", partial(_sigterm, _GATEWAY, (0,)), (), Scene.accepted),
     Kind("alerts.sigterm", partial(_sigterm, _SERVICE, (0, os.EX_TEMPFAIL)), (), Scene.taken),
     *(Kind(f"alerts.failpoint.{point}", partial(_die_at, point), (), Scene.taken) for point in _POINTS),
     Kind("alerts.zombie", _zombie, (), Scene.taken),

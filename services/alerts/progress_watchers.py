@@ -151,7 +151,8 @@ class SilenceWatcher(Watcher):
 class LagWatcher(Watcher):
     """Keeps what every stage has folded and written, and counts what lies between.
 
-    A stage that has committed nothing yet, since nobody runs it or it cannot start, has folded nothing.
+    A stage that has committed nothing yet, since nobody runs it or it cannot start, lies behind by what has been
+    written since the watcher first looked.
 
     Parameters
     ----------
@@ -166,6 +167,7 @@ class LagWatcher(Watcher):
         self._topics = frozenset(topics)
         self._folded: dict[str, int] = {}
         self._written: dict[str, int] = {}
+        self._first: dict[str, int] = {}
 
     def see(self, fact: Fact | None, moment: Moment) -> Iterator[Observation]:
         """Look at a commit record of any stage, and at where the producers' topics end."""
@@ -180,11 +182,12 @@ class LagWatcher(Watcher):
         if not (isinstance(fact, Progress) or moment.ends):
             return
         rule = self._rule
-        lag = sum(
-            max(0, written - self._folded.get(place, 0))
-            for place, written in self._written.items()
-            if place.rpartition("/")[0] in self._topics
-        )
+        lag = 0
+        for name, written in self._written.items():
+            if name.rpartition("/")[0] in self._topics:
+                # Of a stage not heard of yet nobody knows how far it is: it may be that others were only read first.
+                first = self._first.setdefault(name, written)
+                lag += max(0, written - self._folded.get(name, first))
         holds = lag > rule.records
         yield Observation(
             rule=rule.name,
@@ -198,11 +201,12 @@ class LagWatcher(Watcher):
 
     def state(self) -> Mapping[str, object]:
         """Return positions."""
-        return {"folded": self._folded, "written": self._written}
+        return {"folded": self._folded, "written": self._written, "first": self._first}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a `state`."""
         self._folded, self._written = dict(state["folded"]), dict(state["written"])
+        self._first = dict(state.get("first", {}))
 
 
 class CounterWatcher(Watcher):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
-from riverrun.features import FeaturePlan, FeatureTable, ForeignPartial, StalePartialError
+from riverrun.features import FeaturePlan, FeatureTable, ForeignPartial, PartialFormatError
 from riverrun.records.items import Event, ForeignRead, Source, Vector
 from riverrun.runtime.ports import PartialEntry
 
@@ -73,9 +73,8 @@ class FeaturesCore:
         Raises
         ------
         UnavailableError
-            If other partitions' partials were not prefetched and the store cannot be reached.
-        PartialFormatError
-            If one of them is damaged.
+            If other partitions' partials were not prefetched and the store cannot be reached, or one of this partition
+            turns out to be damaged.
         """
         self._events += 1
         vectors: tuple[Vector, ...] = ()
@@ -117,8 +116,6 @@ class FeaturesCore:
         ------
         UnavailableError
             If the store cannot be reached.
-        PartialFormatError
-            If a partial is damaged.
         """
         if self._foreign is not None:
             self._foreign.prefetch(
@@ -177,8 +174,9 @@ class _ForeignPartials:
     def _parse(self, number: int, other: int, entry: PartialEntry) -> ForeignPartial | None:
         try:
             return self._table.decode(number, entry, other)
-        except StalePartialError:
-            # Another member still runs, or ran last, with other features: as if it had stored nothing yet.
+        except PartialFormatError:
+            # Another member still runs, or ran last, with other features; or it is damaged, which its owner mends when
+            # it meets the entity itself: as if nothing had been stored yet. The vector says what it was made from.
             return None
 
     def find(self, number: int, name: str) -> tuple[ForeignPartial, ...]:

@@ -14,6 +14,7 @@ from typing import Final
 from starlette.requests import Request
 
 from riverrun.runtime.tracing import TRACEPARENT, TRACESTATE, RequestTracing
+from services.gateway.problems import Problem
 
 __all__ = ["Headers", "TracedRequests"]
 
@@ -22,6 +23,8 @@ Headers = tuple[tuple[str, bytes], ...]
 
 _PARENT: Final = TRACEPARENT.encode()
 _STATE: Final = TRACESTATE.encode()
+_SERVERS: Final = 500
+_GONE: Final = "the caller has gone"
 _CONTEXT: Final = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -56,14 +59,22 @@ class TracedRequests:
         if tracing is not None and (parent or tracing.due()):
             trace = tracing.serve(name, parent.decode(), state.decode("ascii", "replace"))
         if trace is None:
-            yield ((TRACEPARENT, parent),) if parent else ()
+            yield tuple((header, value) for header, value in ((TRACEPARENT, parent), (TRACESTATE, state)) if value)
             return
+        wrong = _GONE
         try:
             yield tuple((header, value or b"") for header, value in trace.headers)
-        except Exception as error:
-            trace.ended(type(error).__name__)
+            wrong = ""
+        except Problem as problem:
+            # What the caller did wrong is no error of the server.
+            wrong = problem.kind.code if problem.kind.status >= _SERVERS else ""
             raise
-        trace.ended()
+        except Exception as error:
+            wrong = type(error).__name__
+            raise
+        finally:
+            # In any case: the records may be there, and name it as their parent.
+            trace.ended(wrong)
 
 
 def _context(request: Request) -> tuple[bytes, bytes]:

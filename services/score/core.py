@@ -21,7 +21,7 @@ class ModelSource(Protocol):
 
     @property
     def refused(self) -> int:
-        """How many published versions were refused so far: forged, damaged, replayed or unfit."""
+        """How many published versions were refused so far: forged, damaged or replayed."""
         ...
 
 
@@ -93,6 +93,14 @@ class ScoreCore:
         refused = self._refused + self._source.refused
         counts = {"predictions": self._predictions}
         return counts | {"models_refused": refused} if refused else counts
+
+    def settled(self) -> None:
+        """Take note that the source has seen all that was published before this start.
+
+        What it refused of that, it refused in the process before too, if it was there by then: nothing of it counts
+        twice.
+        """
+        self._refused = max(0, self._refused - self._source.refused)
 
     def resume(self, counters: Mapping[str, int], watermark: int) -> None:
         """Take over the committed counters and watermark."""

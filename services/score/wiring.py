@@ -23,8 +23,9 @@ _NAME = "score"
 class _ModelsTopic:
     """Follows the ``models`` topic for a scorer that runs apart from the learner."""
 
-    def __init__(self, topic: str, codecs: Codecs, follower: ModelFollower) -> None:
+    def __init__(self, topic: str, codecs: Codecs, follower: ModelFollower, core: ScoreCore) -> None:
         self.topic = topic
+        self._core = core
         self._codecs = codecs
         self._follower = follower
 
@@ -37,6 +38,7 @@ class _ModelsTopic:
     def settle(self) -> None:
         """Wait until the newest versions are loaded."""
         self._follower.settle()
+        self._core.settled()
 
     def close(self) -> None:
         """Stop loading."""
@@ -70,7 +72,7 @@ def _build(context: StageContext) -> Stage:
         ),
     )
     core = ScoreCore(pipeline.feature_names, vectors, context.partition, follower)
-    side = _ModelsTopic(topic_name(pipeline.name, Kind.MODELS), context.codecs, follower)
+    side = _ModelsTopic(topic_name(pipeline.name, Kind.MODELS), context.codecs, follower, core)
     return Stage(_NAME, core, side=side, models=follower.versions, refused=lambda: follower.trouble)
 
 

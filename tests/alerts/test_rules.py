@@ -162,13 +162,23 @@ def test_lag_is_what_was_written_and_not_folded() -> None:
 
 
 def test_a_stage_that_never_committed_lags_behind_all_there_is() -> None:
-    """Nobody runs it, or it cannot start: what waits for it counts from the first record."""
+    """Nobody runs it, or it cannot start: what is written from now on waits for it."""
     told = Told(LagRule(name="l", stage="score", records=100))
     vectors, events = f"{NAME}.vectors", f"{NAME}.events"
-    assert told.tell(_stage("ingest", {}, {events: 900}), _stage("features", {events: 100}, {vectors: 100})) == []
-    (alert,) = told.tell(_stage("features", {events: 101}, {vectors: 101}))
+    assert told.tell(_stage("ingest", {}, {events: 900}), _stage("features", {events: 10}, {vectors: 10})) == []
+    assert told.tell(_stage("features", {events: 110}, {vectors: 110})) == []
+    (alert,) = told.tell(_stage("features", {events: 111}, {vectors: 111}))
     assert alert.values == {"value": 101.0, "limit": 100.0}
-    assert statuses(told.tell(_stage("score", {vectors: 101}, {}))) == ["resolved"]
+    assert statuses(told.tell(_stage("score", {vectors: 111}, {}))) == ["resolved"]
+
+
+def test_a_stage_that_is_heard_of_last_does_not_lag() -> None:
+    """Whoever begins to watch a pipeline that has run for years reads the others' commit records first."""
+    told = Told(LagRule(name="l", stage="score", records=100))
+    vectors = f"{NAME}.vectors"
+    assert told.tell(_stage("features", {}, {vectors: 1_000_000}), _stage("score", {vectors: 999_990}, {})) == []
+    (alert,) = told.tell(_stage("features", {}, {vectors: 1_000_100}))
+    assert alert.values == {"value": 110.0, "limit": 100.0}
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=list(STAGES))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
 import pytest
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -9,6 +12,7 @@ from starlette.requests import Request
 
 from riverrun.telemetry.otlp_traces import OtlpTracing
 from riverrun.telemetry.settings import Sampling
+from services.gateway.problems import Problem, ProblemKind
 from services.gateway.trace_context import TracedRequests
 from tests.gateway.world import NAME, GatewayWorld
 
@@ -35,17 +39,18 @@ class Traced:
         self._tracing = OtlpTracing(Resource({}), sampling, self._exporter)
         self._requests = TracedRequests(self._tracing)
 
-    def ask(self, context: str, *, fails: bool = False) -> list[tuple[str, bytes]]:
+    def ask(self, context: str, error: BaseException | None = None, state: str = "") -> list[tuple[str, bytes]]:
         """Answer a request, well or not; return what its records carry."""
         carried: list[tuple[str, bytes]] = []
-        request = Request({"type": "http", "headers": [(b"traceparent", context.encode())] if context else []})
-        try:
-            with self._requests.traced(request, "POST /x") as headers:
-                carried += headers
-                if fails:
-                    raise LookupError
-        except LookupError:
-            assert fails
+        given = ((b"traceparent", context.encode()), (b"tracestate", state.encode()))
+        request = Request({"type": "http", "headers": [header for header in given if header[1]]})
+        with (
+            contextlib.suppress(LookupError, Problem, asyncio.CancelledError),
+            self._requests.traced(request, "POST /x") as headers,
+        ):
+            carried += headers
+            if error is not None:
+                raise error
         return carried
 
     def spans(self) -> list[tuple[str, int, int, bool]]:
@@ -62,20 +67,23 @@ class Traced:
 def test_a_sampled_request_has_a_span_above_its_records() -> None:
     """Below the caller's; an error is told of, and goes on to whoever answers."""
     traced = Traced(Sampling(ratio=0.0))
-    carried = [traced.ask(CONTEXT), traced.ask(CONTEXT, fails=True)]
-    first, second = traced.spans()
+    errors = (None, LookupError(), asyncio.CancelledError(), Problem(ProblemKind.NOT_FOUND, "no"))
+    carried = [traced.ask(CONTEXT, error) for error in errors]
+    spans = traced.spans()
     caller = int(CONTEXT.split("-")[2], 16)
-    assert [first[:2], second[:2]] == [("POST /x", caller)] * 2
-    assert [first[3], second[3]] == [False, True]
+    assert [span[:2] for span in spans] == [("POST /x", caller)] * 4
+    # What the caller did wrong is no error of the server.
+    assert [span[3] for span in spans] == [False, True, True, False]
     trace = CONTEXT.split("-")[1]
-    assert carried == [[("traceparent", f"00-{trace}-{span[2]:016x}-01".encode())] for span in (first, second)]
+    assert carried == [[("traceparent", f"00-{trace}-{span[2]:016x}-01".encode())] for span in spans]
 
 
 def test_what_is_not_sampled_goes_on_as_it_came() -> None:
     """Without a span; and nothing begins a trace where none is to begin."""
     traced = Traced(Sampling(ratio=0.0))
     unsampled = CONTEXT[:-1] + "0"
-    assert traced.ask(unsampled) == [("traceparent", unsampled.encode())]
+    whole = [("traceparent", unsampled.encode()), ("tracestate", b"a=1")]
+    assert traced.ask(unsampled, state="a=1") == whole
     assert traced.ask("") == []
     assert traced.spans() == []
 

@@ -34,6 +34,13 @@ def test_what_is_wrong_is_put_down_to_what_struck_last() -> None:
     assert _kinds(None) == {"kill.score", "redis.killed", "kill.learn"}
 
 
+def test_of_several_that_struck_together_each_is_blamed() -> None:
+    """Nobody can tell which of them it was."""
+    together = [Strike(f"kill.{stage}", 1_000, 1_200, 2.0, 2.2) for stage in ("ingest", "score", "learn")]
+    found = blame(Finding(Sort.LOST, "", 3_000), [_STRIKES[0], *together], {})
+    assert found == {"kill.ingest", "kill.score", "kill.learn"}
+
+
 def test_the_file_tells_everything(tmp_path: Path) -> None:
     """Counts and percentiles by kind, what the load did, the planted bugs, and what is wrong in words."""
     report = Report(tmp_path / "chaos.json", 7, "short")

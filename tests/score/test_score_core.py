@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 from riverrun.models.adapter import BINARY, Features
 from riverrun.models.modelset import build_models
 from riverrun.records.items import ModelScore, Prediction, Source, Vector
@@ -70,3 +72,12 @@ def test_refused_models_are_counted_for_those_who_watch() -> None:
     assert core.counters() == {"predictions": 0, "models_refused": 2}
     core.resume({"predictions": 7, "models_refused": 3}, 5_000)
     assert core.counters() == {"predictions": 7, "models_refused": 5}
+
+
+@pytest.mark.parametrize(("committed", "counted"), [(0, 2), (1, 2), (2, 2), (5, 5)])
+def test_what_was_refused_before_a_start_counts_once(committed: int, counted: int) -> None:
+    """A start reads the topic anew and refuses again what it refused before; more than that is new."""
+    core = ScoreCore(("x", "y", "z"), "p.vectors", 2, _Refusing(build_models([Definition("a", Recorder)], BINARY)))
+    core.resume({"models_refused": committed}, 5_000)
+    core.settled()
+    assert core.counters()["models_refused"] == counted

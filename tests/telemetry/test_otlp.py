@@ -71,10 +71,14 @@ def test_a_service_without_stages_sends_what_it_counts(monkeypatch: pytest.Monke
     with Collector() as collector:
         meter = Meter()
         with Telemetry("shop", ["alerts"], settings(monkeypatch, collector)).living(meter.read):
+            # In the order in which things happen, which is not that of the metrics.
             meter.counter(metrics.ALERTS, "raised").add(3)
+            meter.counter(metrics.DELIVERIES, "ops", "delivered").add()
+            meter.counter(metrics.ALERTS, "resolved").add()
     assert collector.resources[0]["service.name"] == "riverrun-alerts"
-    (point,) = collector.metrics["riverrun_alerts"].sum.data_points
-    assert (point.attributes[0].value.string_value, point.as_double) == ("raised", 3.0)
+    points = collector.metrics["riverrun_alerts"].sum.data_points
+    counts = {each.attributes[0].value.string_value: each.as_double for each in points}
+    assert counts == {"raised": 3.0, "resolved": 1.0}
     assert {"riverrun_memory_bytes", "riverrun_cpu_seconds"} <= collector.metrics.keys()
 
 

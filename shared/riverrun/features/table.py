@@ -68,6 +68,7 @@ class FeatureTable:
         "_forgotten",
         "_on_damage",
         "_packed",
+        "_packed_sweep",
         "_partition",
         "_plan",
         "_results",
@@ -93,6 +94,7 @@ class FeatureTable:
         self._dirty: list[dict[str, None]] = [{} for _ in plan.groups]
         self._forgotten: list[dict[str, int]] = [{} for _ in plan.groups]
         self._sweep: Iterator[tuple[int, str]] = iter(())
+        self._packed_sweep: Iterator[tuple[int, str]] = iter(())
 
     def __len__(self) -> int:
         """Return the number of entities held, of all groups."""
@@ -227,15 +229,18 @@ class FeatureTable:
         packed = self._packed[group].get(name)
         if packed is None:
             return None
+        entity = self._sound(group, name, packed)
+        del self._packed[group][name]
+        self._entities[group][name] = entity
+        return entity
+
+    def _sound(self, group: int, name: str, packed: bytes) -> Entity:
         try:
-            entity = self._entity(group, name, packed)
+            return self._entity(group, name, packed)
         except PartialFormatError as error:
             self._on_damage()
             # Whoever works on the partition begins it anew then, as after any other loss of the store.
             raise PartialsUnavailableError(f"{error}: all is dropped, and built again from the log") from error
-        del self._packed[group][name]
-        self._entities[group][name] = entity
-        return entity
 
     def _entity(self, group: int, name: str, packed: bytes) -> Entity:
         entry = unpack(name, packed)
@@ -250,7 +255,7 @@ class FeatureTable:
             self._packed[number].clear()
             self._dirty[number].clear()
             self._forgotten[number].clear()
-        self._sweep = iter(())
+        self._sweep = self._packed_sweep = iter(())
         self.watermark = 0
 
     def dirty(self, group: int) -> Iterator[PartialEntry]:
@@ -259,7 +264,10 @@ class FeatureTable:
 
     def entries(self, group: int) -> Iterator[PartialEntry]:
         """Iterate over all entries of a group."""
-        yield from (unpack(name, packed) for name, packed in self._packed[group].items())
+        for name, packed in self._packed[group].items():
+            # What is damaged is not to be written again.
+            self._sound(group, name, packed)
+            yield unpack(name, packed)
         yield from self._entries(group, self._entities[group])
 
     def _entries(self, group: int, names: Iterable[str]) -> Iterator[PartialEntry]:
@@ -281,30 +289,49 @@ class FeatureTable:
     def expire(self, limit: int) -> int:
         """Look at up to ``limit`` more entities, round and round, and forget those that nothing can read again.
 
-        No vector changes by it, whenever it is called. Returns how many were forgotten. One that was loaded and not
-        needed since has to be taken apart, which counts as much as looking at eight others.
+        No vector changes by it, whenever it is called. Returns how many were forgotten. Those that were loaded and not
+        needed since have a round of their own, of an eighth of ``limit``: to look at one costs as much as at eight.
         """
-        forgotten = self._forget_in_store(limit)
-        looked_at = 0
-        while looked_at < limit:
+        forgotten = self._forget_in_store(limit) + self._forget_packed(limit // _PACKED_COSTS)
+        for looked_at in range(limit):
             found = next(self._sweep, None)
             if found is None:
                 if looked_at or not len(self):
                     break
                 self._sweep = iter(self._in_memory())
                 found = next(self._sweep, None)
-                if found is None:  # all that is held is in the store
+                if found is None:  # all that is held is in the store, or packed
                     break
-            looked_at += _PACKED_COSTS if found[1] in self._packed[found[0]] else 1
             forgotten += self._forget(*found)
         return forgotten
+
+    def _forget_packed(self, limit: int) -> int:
+        forgotten = 0
+        for looked_at in range(limit):
+            found = next(self._packed_sweep, None)
+            if found is None:
+                if looked_at or not any(self._packed):
+                    break
+                self._packed_sweep = iter([(group, name) for group, held in enumerate(self._packed) for name in held])
+                found = next(self._packed_sweep)
+            forgotten += self._forget_one_packed(*found)
+        return forgotten
+
+    def _forget_one_packed(self, group: int, name: str) -> bool:
+        packed = self._packed[group].get(name)
+        if packed is None:  # needed since
+            return False
+        entity = self._sound(group, name, packed)
+        if not self._is_forgotten(group, entity):
+            return False
+        del self._packed[group][name]
+        self._forgotten[group][name] = entity.position
+        return True
 
     def _in_memory(self) -> list[tuple[int, str]]:
         if self._bounded is not None:
             return self._bounded.in_memory()
-        # Those that were taken apart first: the others can wait.
-        parts: tuple[Sequence[Iterable[str]], ...] = (self._entities, self._packed)
-        return [(group, name) for part in parts for group, held in enumerate(part) for name in held]
+        return [(group, name) for group, held in enumerate(self._entities) for name in held]
 
     def _forget_in_store(self, limit: int) -> int:
         if self._bounded is None:
@@ -317,16 +344,21 @@ class FeatureTable:
 
     def _forget(self, group: int, name: str) -> bool:
         entities = self._entities[group]
-        if name not in entities and self._unpacked(group, name) is None:
+        if name not in entities:
             return False
         entity = entities[name]
+        if not self._is_forgotten(group, entity):
+            return False
+        del self._entities[group][name]
+        self._dirty[group].pop(name, None)
+        self._forgotten[group][name] = entity.position
+        return True
+
+    def _is_forgotten(self, group: int, entity: Entity) -> bool:
         watermark = self.watermark
         for layout, ring in zip(self._plan.groups[group].layouts, entity.rings, strict=True):
             if ring is not None and not layout.is_forgotten(ring, watermark):
                 return False
-        del self._entities[group][name]
-        self._dirty[group].pop(name, None)
-        self._forgotten[group][name] = entity.position
         return True
 
     def canonical(self, watermark: int) -> dict[tuple[str, str], bytes]:

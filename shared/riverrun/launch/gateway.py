@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +38,7 @@ from riverrun.runtime.model_settings import code_modules, model_keys
 from riverrun.runtime.settings import Settings
 from riverrun.runtime.topic_follower import TopicFollower
 from riverrun.runtime.tracing import RequestTracing
+from riverrun.telemetry.health import Report
 from services.gateway.admission import Admission, Limits
 from services.gateway.answering import Answering, Champion
 from services.gateway.app import create_app
@@ -53,6 +55,7 @@ __all__ = ["make_gate", "make_parts", "run_gateway", "serve"]
 
 _LOG: Final = logging.getLogger("riverrun.gateway")
 _SETTLE_S: Final = 60.0
+_READY_S: Final = 10.0
 # Views may be a quarter of a second behind; an idle broker is not to be asked fifty times a second for each.
 _FOLLOWING: Final = KafkaTuning(fetch_wait_ms=250)
 
@@ -185,10 +188,21 @@ async def serve(session: Session, settings: Settings, gateway: GatewaySettings) 
     telemetry = Telemetry(name, ["gateway"])
     parts = make_parts(session, settings, gateway, telemetry.requests)
     server = GatewayServer(configure(make_gate(parts, settings), gateway))
-    with telemetry.living(parts.samples):
+    with telemetry.living(parts.samples, _ready(parts)):
         _LOG.info("serving pipeline %s at http://%s:%d", name, gateway.host, gateway.port)
         await server.serve()
     return 0 if server.started else EXIT_FAILED
+
+
+def _ready(parts: Parts) -> Callable[[], Report]:
+    """Return what tells, from any thread, whether the gateway that runs in this loop works."""
+    loop = asyncio.get_running_loop()
+
+    def ready() -> Report:
+        troubles = asyncio.run_coroutine_threadsafe(parts.readiness.troubles(), loop).result(_READY_S)
+        return Report(well=not troubles, document={"ready": not troubles, "troubles": troubles})
+
+    return ready
 
 
 def run_gateway(arguments: Sequence[str]) -> int:

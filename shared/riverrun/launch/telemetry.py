@@ -94,28 +94,32 @@ class Telemetry:
             yield
 
     @contextmanager
-    def living(self, count: Collect) -> Iterator[None]:
+    def living(self, count: Collect, ready: Callable[[], Report] | None = None) -> Iterator[None]:
         """Tell that a process lives that runs no stages, what it counts, and its memory and processor time.
 
         Parameters
         ----------
         count
-            Returns its own series, with all of a metric's in a row.
+            Returns its own series.
+        ready
+            Tells whether it works; if it lives, unless given.
 
         Raises
         ------
         SettingsError
             If the address of the health endpoint is none, or cannot be listened on.
         """
+        collecting = import_module(f"{_MODULES}.collecting")
 
         def collect() -> list[Sample]:
-            return [*count(), *import_module(f"{_MODULES}.collecting").of_process()]
+            samples: list[Sample] = collecting.in_order([*count(), *collecting.of_process()])
+            return samples
 
         with ExitStack() as stack:
             if self._health is not None:
                 life = {"live": True, "pipeline": self._pipeline}
                 report = import_module(f"{_MODULES}.health").Report(well=True, document=life)
-                self._listen(stack, self._health, (lambda: report, lambda: report), collect)
+                self._listen(stack, self._health, (lambda: report, ready or (lambda: report)), collect)
             stack.enter_context(self.pushing(collect))
             yield
 

@@ -89,7 +89,7 @@ class ModelFollower:
     trouble
         What was wrong with the last version that could not be used; empty if nothing.
     refused
-        How many versions were refused so far: forged, damaged, replayed or unfit.
+        How many versions were refused so far: forged, damaged or replayed. One of other features is no such thing.
     """
 
     def __init__(self, models: ModelSet, store: ModelStore, keys: KeyRing, settings: FollowerSettings) -> None:
@@ -205,6 +205,8 @@ class ModelFollower:
         except UnavailableError as error:
             self._complain(str(error))
             return item
+        except FollowerTroubleError as error:
+            self._complain(str(error))
         except RiverrunError as error:
             self._refuse(str(error))
         except MODEL_FAILURES as error:

@@ -7,7 +7,7 @@ from typing import Final
 
 from riverrun.runtime.ports import PartialEntry
 
-__all__ = ["pack", "position_of", "unpack"]
+__all__ = ["pack", "unpack"]
 
 _POSITION: Final = struct.Struct(">Q")
 
@@ -23,12 +23,15 @@ def pack(position: int, value: bytes) -> bytes:
     return _POSITION.pack(position) + value
 
 
-def position_of(packed: bytes) -> int:
-    """Return the position alone."""
-    position: int = _POSITION.unpack_from(packed)[0]
-    return position
-
-
 def unpack(entity: str, packed: bytes) -> PartialEntry:
-    """Take apart what `pack` made."""
-    return PartialEntry(entity, position_of(packed), packed[_POSITION.size :])
+    """Take apart what `pack` made; of what is too short to be that, nothing is left, which is no sound partial.
+
+    Examples
+    --------
+    >>> unpack("JFK", b"short")
+    PartialEntry(entity='JFK', position=0, value=b'')
+    """
+    if len(packed) < _POSITION.size:
+        return PartialEntry(entity, 0, b"")
+    position: int = _POSITION.unpack_from(packed)[0]
+    return PartialEntry(entity, position, packed[_POSITION.size :])

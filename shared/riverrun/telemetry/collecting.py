@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +15,7 @@ from riverrun.runtime.meter import Sample
 from riverrun.runtime.task import Task
 from riverrun.runtime.worker import Worker
 
-__all__ = ["collect", "of_process"]
+__all__ = ["collect", "in_order", "of_process"]
 
 _DEAD: Final = "dead:"
 """With a reason behind it, the name of a count of dead letters."""
@@ -42,6 +42,11 @@ def collect(worker: Worker, deployment: Deployment) -> list[Sample]:
     wrong = {condition.what for condition in deployment.observer.conditions.current()}
     samples.extend(Sample(metrics.DEGRADED, (what.value,), float(what in wrong)) for what in Degradation)
     samples.extend(of_process())
+    return in_order(samples)
+
+
+def in_order(samples: Iterable[Sample]) -> list[Sample]:
+    """Return series in the order of `metrics.METRICS`: all of a metric's in a row, as those who write them need it."""
     order = {metric: number for number, metric in enumerate(metrics.METRICS)}
     return sorted(samples, key=lambda sample: (order[sample.metric], sample.labels))
 

@@ -113,7 +113,8 @@ def _check_dead_letters(pipeline: Pipeline, rule: AlertRule) -> Iterator[Problem
 
 
 def _check_stage(pipeline: Pipeline, rule: AlertRule) -> Iterator[Problem]:
-    del pipeline
+    if isinstance(rule, LagRule | CounterRule) and rule.stage.startswith("drift-") and pipeline.drift is None:
+        yield _bad(rule, "drift is not watched", "write drift=Drift(), or leave the rule out", "unknown-stage")
     if isinstance(rule, LagRule | CounterRule) and rule.stage not in STAGES:
         yield _bad(rule, f"no stage is called {rule.stage!r}", f"there are {', '.join(STAGES)}", "unknown-stage")
     if isinstance(rule, LagRule) and rule.records < 0:
