@@ -33,6 +33,12 @@ _LOG = logging.getLogger("riverrun.alerts")
 _BATCH: Final = 1_000
 _WITHIN_S: Final = 0.1
 _SAVE_EVERY_S: Final = 1.0
+_CHANGELOG: Final = {
+    # A start reads all that is not compacted yet, and the segment that is written to never is: by default it is there
+    # for a week, with a state a second.
+    "segment.ms": "60000",
+    "min.cleanable.dirty.ratio": "0.01",
+}
 _SESSION_S: Final = 6.0
 
 INSTANCE: Final = "RIVERRUN_ALERTS_INSTANCE"
@@ -118,7 +124,7 @@ class AlertsApp:
     def topics(self) -> list[TopicSpec]:
         """Return what Faust needs to be there: made by us, since it would make them with one replica."""
         name = self.app.conf.id
-        return [TopicSpec(f"{name}-{part}-changelog", 1, compacted=True) for part in PARTS]
+        return [TopicSpec(f"{name}-{part}-changelog", 1, compacted=True, config=_CHANGELOG) for part in PARTS]
 
     async def _consume(self, stream: Any) -> None:
         async for events in stream.take_events(_BATCH, within=_WITHIN_S):
@@ -140,7 +146,7 @@ class AlertsApp:
         self._outbox.refresh(self._fold.subscriptions())
         now = time.monotonic()
         saved = self._fold.saved()
-        if saved is not None and (written or now - self._saved_at >= _SAVE_EVERY_S):
+        if saved is not None and now - self._saved_at >= _SAVE_EVERY_S:
             self._saved_at = now
             self._tables.save(saved)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 
-from riverrun.delivery.apprise_channel import AppriseChannel
 from riverrun.delivery.destinations import allowed_hosts
 from riverrun.delivery.messages import Channel
 from riverrun.delivery.signing import Signer
@@ -29,7 +29,11 @@ def channel_of(subscription: Subscription, environment: Mapping[str, str]) -> Ch
     """
     secret = _secret(subscription, environment)
     if subscription.channel == "apprise":
-        return AppriseChannel(f"subscription {subscription.name}", secret)
+        # It takes a fifth of a second to import, at each start, and few subscriptions need it.
+        made: Channel = import_module("riverrun.delivery.apprise_channel").AppriseChannel(
+            f"subscription {subscription.name}", secret
+        )
+        return made
     return Webhook(subscription.url, Signer.of(secret), allowed_hosts(environment))
 
 

@@ -27,8 +27,8 @@ _Stored = tuple[str, dict[str, int], DriftState]
 class DriftStore:
     """Keeps a `DriftCore` in a local store.
 
-    Nearly everything changes with every window, so all is written at once. That costs more than folding some thousand
-    records again, so it is done that often, and at a planned stop.
+    Nearly everything changes with every window, so all is written at once. That costs as much as folding a hundred
+    records, so it is done every few thousand, and at a planned stop.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class DriftStore:
         Records between two writes.
     """
 
-    def __init__(self, core: DriftCore, store: KeyValueStore, keys: KeyRing, *, every: int = 20_000) -> None:
+    def __init__(self, core: DriftCore, store: KeyValueStore, keys: KeyRing, *, every: int = 4_000) -> None:
         self._core = core
         self._store = store
         self._keys = keys

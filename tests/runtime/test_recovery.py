@@ -21,6 +21,8 @@ from tests.runtime.worlds import ALL_IN_ONE, MINUTE, WRITTEN, Contents, Doomed, 
 
 MakeMemory = Callable[..., MemoryWorld]
 APART = "ingest features score+labels+learn"
+SHARDED = "ingest+features+score+labels learn"
+_TRANSACTION_TIMEOUT_MS = 10_000
 
 
 @pytest.fixture
@@ -313,3 +315,25 @@ def test_a_task_that_has_not_committed_yet_is_fenced_by_another_chain(
     early.close()
     world.run(APART)
     _assert_same(world.contents(), undisturbed)
+
+
+def test_a_successor_waits_for_no_transaction_of_its_predecessor(make_memory: MakeMemory) -> None:
+    """Killed with a transaction open in one of its places, nobody waits for the broker to give that up.
+
+    Partitions share the topic of examples, whose end each of them reads when it is opened.
+    """
+    spared = make_memory(partitions=2)
+    spared.publish(messages(24))
+    survivor = Doomed(spared, SHARDED, batch_limit=16)
+    survivor.rounds_until_killed(0)
+    commits = [at for at, name in enumerate(survivor.points.passed, 1) if name == "commit"]
+    assert len(commits) > 4
+    for at in commits:
+        world = make_memory(partitions=2)
+        world.publish(messages(24))
+        assert Doomed(world, SHARDED, batch_limit=16).rounds_until_killed(at) == "commit"
+        before = world.memory.now
+        successor = world.member(SHARDED)
+        successor.round()
+        assert world.memory.now - before < _TRANSACTION_TIMEOUT_MS
+        successor.leave()

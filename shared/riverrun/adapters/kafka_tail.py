@@ -30,30 +30,32 @@ def read_tail(reader: KafkaReader, start: int, end: int, count: int, timeout: fl
     count
         How many records.
     timeout
-        Seconds to wait for open transactions.
+        Seconds to wait while nothing comes: for open transactions.
 
     Raises
     ------
     LogUnavailableError
         If the partition cannot be read, or a transaction stays open.
     """
-    deadline = time.monotonic() + timeout
     found: list[Record] = []
     # Every transaction costs an offset for its control record: twice the count is most often enough at once.
     upper, span = end, 2 * count + _SLACK
     while upper > start and len(found) < count:
         lower = max(start, upper - span)
-        found = _read(reader, lower, upper, count - len(found), deadline) + found
+        found = _read(reader, lower, upper, count - len(found), timeout) + found
         upper, span = lower, span * _GROWTH
     return found
 
 
-def _read(reader: KafkaReader, lower: int, upper: int, count: int, deadline: float) -> list[Record]:
+def _read(reader: KafkaReader, lower: int, upper: int, count: int, timeout: float) -> list[Record]:
     """Return the last ``count`` committed records with ``lower`` <= offset < ``upper``."""
     kept: deque[Record] = deque(maxlen=count)
     reader.seek(lower)
+    deadline = time.monotonic() + timeout
     while True:
         records = reader.poll(_CHUNK, _WAIT)
+        if records:
+            deadline = time.monotonic() + timeout
         for record in records:
             if record.offset >= upper:
                 return list(kept)

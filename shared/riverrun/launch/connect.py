@@ -33,6 +33,7 @@ __all__ = ["connect"]
 
 _PUBLISH_TIMEOUT_S = 30.0
 _PATIENCE_S = 5.0
+_TAIL_TIMEOUT_S = KafkaTuning().tail_timeout
 
 
 def connect(
@@ -42,6 +43,7 @@ def connect(
     *,
     partitions: int = 1,
     patience_s: float = _PATIENCE_S,
+    tail_timeout_s: float = _TAIL_TIMEOUT_S,
 ) -> Deployment:
     """Return the pipeline on its servers; creates its own topics.
 
@@ -57,6 +59,8 @@ def connect(
         For producers' topics that the embedded broker does not have yet.
     patience_s
         How long a broker may take to answer the first question, in seconds: a wrong address should be told soon.
+    tail_timeout_s
+        How long whoever reads a topic's end waits for open transactions, in seconds.
 
     Raises
     ------
@@ -69,7 +73,11 @@ def connect(
     memory = settings.memory
     log = KafkaLog(
         properties,
-        KafkaTuning(read_buffer_kb=memory.read_buffer >> 10, write_buffer_kb=memory.write_buffer >> 10),
+        KafkaTuning(
+            read_buffer_kb=memory.read_buffer >> 10,
+            write_buffer_kb=memory.write_buffer >> 10,
+            tail_timeout=tail_timeout_s,
+        ),
     )
     log.check(patience_s)
     if addresses.embedded:

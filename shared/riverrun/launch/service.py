@@ -30,6 +30,10 @@ __all__ = ["run_beside", "run_service", "run_stages"]
 _PATIENCE_S = 15.0
 """A broker that is just being started again may take so long; later on, any outage is waited out."""
 
+_TAIL_TIMEOUT_S = 2.0
+"""A stage that is opened waits no longer for a transaction that another has left open: the other may be one of this
+process, and be opened after it."""
+
 
 def run_stages(
     file: Path,
@@ -70,7 +74,9 @@ def run_stages(
         )
     telemetry = Telemetry(pipeline.name, [stage.name for stage in stages])
     with open_cluster(settings.data_folder) as cluster:
-        connected = connect(pipeline, cluster.addresses, settings, patience_s=_PATIENCE_S)
+        connected = connect(
+            pipeline, cluster.addresses, settings, patience_s=_PATIENCE_S, tail_timeout_s=_TAIL_TIMEOUT_S
+        )
         deployment = replace(connected, observer=Observer(tracing=telemetry.tracing))
         chains = cut_chains(stages, deployment.topology.partitions, chained=chained)
         worker = Worker(deployment, chains)

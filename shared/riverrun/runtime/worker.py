@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 
 from riverrun.errors import RiverrunError, UnavailableError
@@ -20,6 +20,7 @@ from riverrun.runtime.task import Task
 _LOG = logging.getLogger("riverrun.worker")
 _IDLE_FIRST = 0.001
 _IDLE_MOST = 0.01
+_SEVERAL = 2
 
 
 @dataclass(slots=True)
@@ -162,22 +163,50 @@ class Worker:
         """
         busy = False
         self.came_round = self._deployment.clocks.monotonic()
-        for unit in self._units:
-            try:
-                owned = unit.membership.poll()
-            except UnavailableError as error:
-                self._report(unit.name, error)
-                self._rejoin(unit)
-                continue
-            self._works(unit.name)
-            if owned != unit.owned:
-                unit.owned = owned
-                self._deployment.observer.meter.counter(metrics.REBALANCES, unit.name).add()
-            for partition in [number for number in unit.tasks if number not in owned]:
-                self._release(unit, partition)
-            for partition in sorted(owned):
-                busy |= self._work(unit, partition)
+        places = [(unit, number) for unit in self._units if self._poll(unit) for number in sorted(unit.owned)]
+        self._shut_out([(unit, number) for unit, number in places if self._is_due(unit, number)])
+        for unit, number in places:
+            busy |= self._work(unit, number)
         return busy
+
+    def _poll(self, unit: Unit) -> bool:
+        """Learn what a unit owns now, and let go of the rest; return whether it is a member."""
+        try:
+            owned = unit.membership.poll()
+        except UnavailableError as error:
+            self._report(unit.name, error)
+            self._rejoin(unit)
+            return False
+        self._works(unit.name)
+        if owned != unit.owned:
+            unit.owned = owned
+            self._deployment.observer.meter.counter(metrics.REBALANCES, unit.name).add()
+        for partition in [number for number in unit.tasks if number not in owned]:
+            self._release(unit, partition)
+        return True
+
+    def _is_due(self, unit: Unit, partition: int) -> bool:
+        """Tell whether a partition is to be opened now."""
+        if partition in unit.tasks:
+            return False
+        wait = unit.waits.get(partition)
+        return wait is None or wait.until <= self._deployment.clocks.monotonic()
+
+    def _shut_out(self, places: Sequence[tuple[Unit, int]]) -> None:
+        """End what predecessors have left open in several places, before the first of them is opened.
+
+        Stages share topics: whoever is opened reads their ends, and would wait for the transaction that the process
+        before this one has left in another place, until the broker gives it up.
+        """
+        if len(places) < _SEVERAL:
+            return
+        for unit, partition in places:
+            head = unit.definitions[0].name
+            writer = self._deployment.log.writer(self._deployment.transactional_id(head, partition))
+            # What is wrong is told when the place is opened.
+            with suppress(FencedError, TornError, UnavailableError):
+                writer.open()
+            writer.close()
 
     def _rejoin(self, unit: Unit) -> None:
         """Come back as a new member; whether what was owned still is, nobody can tell, so it is let go of."""
