@@ -162,6 +162,22 @@ def test_last_good_version_stays(
     assert follower.trouble == ""
 
 
+def test_a_scorer_that_starts_looks_at_the_newest_version_only(
+    open_follower: Open, published: tuple[Path, list[ModelVersion]]
+) -> None:
+    """The files of older ones are gone by and by, which is nothing that anybody should hear of."""
+    folder, items = published
+    first, last = (item for item in items if item.model == "logistic")
+    follower = open_follower()
+    follower.offer(_missing_file(first, folder))
+    # The thread that loads has all the time in the world.
+    threading.Event().wait(0.2)
+    follower.offer(last)
+    follower.settle()
+    assert _state(follower)["logistic"] == (80, last.digest)
+    assert (follower.refused, follower.trouble) == (0, "")
+
+
 @pytest.mark.parametrize("spoil", [_other_features, _other_file, _missing_file, _damaged_file])
 def test_a_scorer_that_starts_falls_back_to_the_last_good_version(
     open_follower: Open,
@@ -172,10 +188,8 @@ def test_a_scorer_that_starts_falls_back_to_the_last_good_version(
     folder, items = published
     first, last = (item for item in items if item.model == "logistic")
     follower = open_follower()
-    with follower._changed:
-        # Both are there before the first of them is loaded.
-        follower.offer(first)
-        follower.offer(spoil(last, folder))
+    follower.offer(first)
+    follower.offer(spoil(last, folder))
     follower.settle()
     assert _state(follower)["logistic"] == (40, first.digest)
     assert follower.refused == int(spoil is not _other_features)

@@ -63,12 +63,15 @@ class FollowerSettings:
 class _Wanted:
     """The newest version of each model that is still to be loaded, and whether one is being loaded.
 
-    ``passed_over`` are versions that were not loaded since a newer one came; the newest of them last.
+    ``passed_over`` are versions that were not loaded since a newer one came; the newest of them last. ``held`` until
+    the first `ModelFollower.settle`: of all that was published before, only the newest is worth a look, and the files of
+    most others are gone by now.
     """
 
     versions: dict[str, ModelVersion] = field(default_factory=dict)
     passed_over: dict[str, list[ModelVersion]] = field(default_factory=dict)
     loading: bool = False
+    held: bool = True
     closed: bool = False
 
 
@@ -117,7 +120,7 @@ class ModelFollower:
         return dict(self._versions)
 
     def offer(self, item: ModelVersion | ModelAlias) -> None:
-        """Take note of a record of the ``models`` topic; returns at once."""
+        """Take note of a record of the ``models`` topic; returns at once. It is loaded once `settle` was called."""
         with self._changed:
             if isinstance(item, ModelAlias):
                 self._take_alias(item)
@@ -125,7 +128,7 @@ class ModelFollower:
                 self._take_version(item)
 
     def settle(self, timeout: float = 60.0) -> None:
-        """Wait until all that was offered has been loaded or refused.
+        """Wait until all that was offered has been loaded or refused; nothing is loaded before the first call.
 
         Raises
         ------
@@ -133,6 +136,8 @@ class ModelFollower:
             If that takes longer than ``timeout`` seconds.
         """
         with self._changed:
+            self._wanted.held = False
+            self._changed.notify_all()
             if not self._changed.wait_for(self._is_settled, timeout):
                 raise FollowerTroubleError(
                     f"{sorted(self._wanted.versions)} were not loaded within {timeout} s: {self.trouble}",
@@ -183,7 +188,7 @@ class ModelFollower:
         wanted = self._wanted
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: wanted.closed or wanted.versions)
+                self._changed.wait_for(lambda: wanted.closed or (wanted.versions and not wanted.held))
                 if wanted.closed:
                     return
                 name = next(iter(wanted.versions))
