@@ -301,9 +301,9 @@ def test_a_store_that_is_away_is_tried_again(
     monkeypatch.setattr(store._files, "cat_file", flaky)
     follower = open_follower(store=store)
     follower.offer(published[1][0])
-    assert asked.wait(60)
     with pytest.raises(FollowerTroubleError, match="logistic"):
         follower.settle(timeout=0.05)
+    assert asked.wait(60)
     assert follower.current().score(X)[0].version == 0
     back.set()
     follower.settle()

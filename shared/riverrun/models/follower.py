@@ -64,8 +64,8 @@ class _Wanted:
     """The newest version of each model that is still to be loaded, and whether one is being loaded.
 
     ``passed_over`` are versions that were not loaded since a newer one came; the newest of them last. ``held`` until
-    the first `ModelFollower.settle`: of all that was published before, only the newest is worth a look, and the files of
-    most others are gone by now.
+    the first `ModelFollower.settle`: of all that was published before, only the newest is worth a look, and the files
+    of most others are gone by now.
     """
 
     versions: dict[str, ModelVersion] = field(default_factory=dict)
