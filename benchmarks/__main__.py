@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import PickleError
@@ -111,22 +112,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _measure(wanted: set[str], size: Size, folder: Path, file: FiguresFile) -> list[str]:
     """Measure the figures that are asked for; return those that could not be: one failure does not end the others."""
     failed: list[str] = []
-    for group in GROUPS:
-        missing = [name for name in group.names if name in wanted]
-        if not missing:
-            continue
-        began = time.monotonic()
-        try:
-            for figure in _run(group, size, folder):
-                file.put(figure, size.name)
-                missing = [name for name in missing if name != figure.name]
-                _tell(figure)
-        except _FAILURES as error:
-            traceback.print_exc()
-            for name in missing:
-                file.fail(name, f"{type(error).__name__}: {error}"[:300], size.name)
-            failed += missing
-        print(f"    {', '.join(group.names)} took {time.monotonic() - began:.0f} s", flush=True)
+    with ExitStack() as servers:
+        lab: Lab | None = None
+        for group in GROUPS:
+            missing = [name for name in group.names if name in wanted]
+            if not missing:
+                continue
+            began = time.monotonic()
+            try:
+                if not _NO_SERVERS.issuperset(group.names) and lab is None:
+                    # One for all: what is measured later finds a broker that is warm.
+                    lab = servers.enter_context(open_lab(folder / "bench", size))
+                for figure in group.run(lab or Lab({}, folder / "bench", size)):
+                    file.put(figure, size.name)
+                    missing = [name for name in missing if name != figure.name]
+                    _tell(figure)
+            except _FAILURES as error:
+                traceback.print_exc()
+                for name in missing:
+                    file.fail(name, f"{type(error).__name__}: {error}"[:300], size.name)
+                failed += missing
+            print(f"    {', '.join(group.names)} took {time.monotonic() - began:.0f} s", flush=True)
     return failed
 
 
@@ -135,14 +141,6 @@ def _tell(figure: Figure) -> None:
     if figure.short_of:
         verdict = f"undecided: {figure.short_of}"
     print(f"{figure.name}: {figure.value:.3g} (reach {TARGETS[figure.name].reach}): {verdict}", flush=True)
-
-
-def _run(group: Group, size: Size, folder: Path) -> Iterable[Figure]:
-    if _NO_SERVERS.issuperset(group.names):
-        yield from group.run(Lab({}, folder / "bench", size))
-        return
-    with open_lab(folder / "bench", size) as lab:
-        yield from group.run(lab)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,8 @@ def publish_steadily(lab: Lab, start: int, count: int, rate: float) -> None:
 
 
 def publish_flights(lab: Lab, count: int, partitions: int = 1) -> int:
-    """Create the topics and publish the first ``count`` messages of the year, faults and all."""
+    """Create the topics anew and publish the first ``count`` messages of the year, faults and all."""
+    lab.drop_topics(*TOPICS)
     make_topics(lab, partitions)
     deployment = lab.connect(flights_pipeline("ids"))
     ids = schema_ids(deployment)
