@@ -25,8 +25,8 @@ same models and guarantees, in turn, several rounds. What is given is the median
 greatest less the smallest. Where a machine's other work would ruin a time on the wall, processor time is compared: of
 the whole process, with the threads of its Kafka client.
 
-The broker is the embedded one, on the same cores, with Java's optimizing compiler on, as in production, and warmed up: the
-embedded default leaves that compiler out to start quickly, and takes 6 ms for a commit where this one takes 2.5.
+The broker is the embedded one, on the same cores, with Java's optimizing compiler on, as in production, and warmed up:
+the embedded default leaves that compiler out to start quickly, and takes 6 ms for a commit where this one takes 2.5.
 
 """
 
