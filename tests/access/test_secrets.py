@@ -126,7 +126,7 @@ def test_the_alerts_service_tells_no_secret(folded: Castle, told: Told) -> None:
     """Nor do Faust and its client, who keep a log and a folder of their own."""
     settings = _settings(folded, told.folder) | {"RIVERRUN_CHANNEL_MAIL": f"mailto://ops:{_REGISTRY}@127.0.0.1:1"}
     arguments = ["-m", "services.alerts", str(folded.file)]
-    assert _run_for_a_while(arguments, settings, "OK ^", told) in (0, os.EX_TEMPFAIL)
+    assert _run_for_a_while(arguments, settings, "riverrun.alerts:", told) in (0, os.EX_TEMPFAIL)
     told.must_not_hold(*SECRETS)
 
 

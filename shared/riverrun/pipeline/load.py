@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["load", "module_name"]
 
 _PREFIX: Final = "riverrun_pipeline_"
+_NULL_BYTES: Final = "cannot contain null bytes"
 
 
 def module_name(path: Path | str) -> str:
@@ -135,6 +136,9 @@ def _explain(file: Path, attempt: Attempt) -> LoadError:
     if isinstance(error, SyntaxError):
         location = Location(error.filename or str(file), error.lineno or 1)
         return LoadError(f"this is not Python: {error.msg}", code="syntax-error", location=location)
+    if isinstance(error, ValueError) and _NULL_BYTES in str(error):
+        # Python before 3.11.4 calls it so, and later ones a syntax error.
+        return LoadError(f"this is not Python: {error}", code="syntax-error", location=Location(str(file), 1))
     code, hint = "file-fails", ""
     if isinstance(error, ImportError):
         code, hint = "import-fails", "install it where riverrun runs, or put the module beside the file"
