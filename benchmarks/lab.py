@@ -97,7 +97,8 @@ class Lab:
     def drop_topics(self, *topics: str) -> None:
         """Delete topics, those that are there, and wait until they are gone."""
         admin = AdminClient({**self.kafka})
-        there = [topic for topic in topics if topic in admin.list_topics(timeout=_STALLED_S).topics]
+        known = admin.list_topics(timeout=_STALLED_S).topics
+        there = [topic for topic in topics if topic in known]
         for future in admin.delete_topics(there).values() if there else ():
             future.result(_STALLED_S)
         while any(topic in admin.list_topics(timeout=_STALLED_S).topics for topic in topics):

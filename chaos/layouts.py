@@ -201,9 +201,11 @@ def _with_edges(world: World, servers: _Servers) -> Mapping[str, Service]:
         INSTANCE: "the-one",
     }
     beside = (
-        Service.alerts(world.file, world.environment(settings), world.folder),
+        Service.beside("alerts", world.file, world.environment(settings), world.folder),
         Service.drift(world.file, world.environment({}), world.folder),
-        Service.gateway(world.file, world.environment({_GATEWAY_PORT: str(servers.gateway_port)}), world.folder),
+        Service.beside(
+            "gateway", world.file, world.environment({_GATEWAY_PORT: str(servers.gateway_port)}), world.folder
+        ),
     )
     return {"chain": world.chain(), **{service.name: world.started(service) for service in beside}}
 

@@ -77,9 +77,9 @@ class Service:
         return service
 
     @classmethod
-    def alerts(cls, file: Path, environment: Mapping[str, str], logs: Path) -> Service:
-        """Return the alerts service: ``python -m services.alerts FILE``. It runs no stage."""
-        service = cls("alerts", ["-m", "services.alerts", str(file)], environment, logs)
+    def beside(cls, name: str, file: Path, environment: Mapping[str, str], logs: Path) -> Service:
+        """Return a service that runs no stage, the alerts or the gateway: ``python -m services.<name> FILE``."""
+        service = cls.stage(name, file, environment, logs)
         service.stages = ()
         return service
 
@@ -88,13 +88,6 @@ class Service:
         """Return the service that watches for drift: ``python -m services.drift FILE``."""
         service = cls.stage("drift", file, environment, logs)
         service.stages = DRIFT_STAGES
-        return service
-
-    @classmethod
-    def gateway(cls, file: Path, environment: Mapping[str, str], logs: Path) -> Service:
-        """Return the gateway: ``python -m services.gateway FILE``. It runs no stage."""
-        service = cls("gateway", ["-m", "services.gateway", str(file)], environment, logs)
-        service.stages = ()
         return service
 
     def start(self, **settings: str) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
+from chaos.faults.processes import sigterm
 from chaos.faults.servers import kafka_killed
 from chaos.scene import Kind, Scene
 from chaos.services import DRIFT_STAGES, Service
@@ -34,15 +35,19 @@ def _kill(name: str, scene: Scene) -> Iterator[float]:
     scene.services[name].start()
 
 
-def _sigterm(name: str, codes: Sequence[int], scene: Scene) -> Iterator[float]:
-    """Ask a service at work to end; what hangs is ended at its limit, which loses nothing."""
-    if name == _GATEWAY:
-        accepted = scene.accepted()
-        scene.until("the gateway at work", lambda: scene.accepted() > accepted)
-    elif name == _DRIFT:
-        scene.until("drift at work", lambda: scene.services[_DRIFT].works)
-    scene.drain(scene.services[name], codes)
-    scene.services[name].start()
+def _sigterm(scene: Scene) -> Iterator[float]:
+    """Ask it to end; what hangs is ended at its limit, which loses nothing."""
+    scene.drain(_service(scene), (0, os.EX_TEMPFAIL))
+    _service(scene).start()
+    yield 0.0
+
+
+def _sigterm_gateway(scene: Scene) -> Iterator[float]:
+    """Ask the gateway to end while it answers, and start it again."""
+    gateway, accepted = scene.services[_GATEWAY], scene.accepted()
+    scene.until("the gateway at work", lambda: scene.accepted() > accepted)
+    scene.drain(gateway)
+    gateway.start()
     yield 0.0
 
 
@@ -85,9 +90,9 @@ EDGES: Final = (
     Kind("kill.alerts", partial(_kill, _SERVICE), (), Scene.taken),
     Kind("kill.drift", partial(_kill, _DRIFT), DRIFT_STAGES),
     Kind("kill.gateway", partial(_kill, _GATEWAY), (), Scene.accepted),
-    Kind("sigterm.drift", partial(_sigterm, _DRIFT, (0,)), DRIFT_STAGES),
-    Kind("sigterm.gateway", partial(_sigterm, _GATEWAY, (0,)), (), Scene.accepted),
-    Kind("alerts.sigterm", partial(_sigterm, _SERVICE, (0, os.EX_TEMPFAIL)), (), Scene.taken),
+    Kind("sigterm.drift", partial(sigterm, DRIFT_STAGES[0]), DRIFT_STAGES),
+    Kind("sigterm.gateway", _sigterm_gateway, (), Scene.accepted),
+    Kind("alerts.sigterm", _sigterm, (), Scene.taken),
     *(Kind(f"alerts.failpoint.{point}", partial(_die_at, point), (), Scene.taken) for point in _POINTS),
     Kind("alerts.zombie", _zombie, (), Scene.taken),
     Kind("alerts.receiver-down", _receiver_down, (), Scene.taken),

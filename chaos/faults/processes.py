@@ -11,7 +11,7 @@ from chaos.services import STAGES, Service
 from riverrun.launch.process import EXIT_DRAIN_EXCEEDED
 from riverrun.runtime.failpoints import Failpoint
 
-__all__ = ["CHAINED", "MEMBERS", "SERVICES"]
+__all__ = ["CHAINED", "MEMBERS", "SERVICES", "sigterm"]
 
 _SESSION_S: Final = 3.0
 """A little longer than a member's session."""
@@ -43,7 +43,7 @@ def _of(stages: Sequence[str], scene: Scene) -> list[Service]:
     return [service for service in scene.services.values() if set(stages) & set(service.stages)]
 
 
-def _sigterm(stage: str, scene: Scene) -> Iterator[float]:
+def sigterm(stage: str, scene: Scene) -> Iterator[float]:
     """Ask a process at work to drain, and start it again."""
     service = scene.running(stage)
     scene.until(f"{service.name} at work", lambda: service.works)
@@ -164,7 +164,7 @@ def _kill_member(scene: Scene) -> Iterator[float]:
 SERVICES: Final = (
     *(Kind(f"kill.{stage}", partial(_kill, (stage,)), (stage,)) for stage in STAGES),
     Kind("kill.all", partial(_kill, STAGES)),
-    *(Kind(f"sigterm.{stage}", partial(_sigterm, stage), (stage,)) for stage in STAGES),
+    *(Kind(f"sigterm.{stage}", partial(sigterm, stage), (stage,)) for stage in STAGES),
     Kind("stages.moved", _moved),
 )
 """For services that run apart."""
@@ -173,7 +173,7 @@ CHAINED: Final = (
     Kind("kill.chain", partial(_kill, STAGES)),
     *(Kind(f"failpoint.{point}", partial(_die_at, point)) for point in Failpoint),
     Kind("sigterm.starting", _sigterm_starting),
-    Kind("sigterm.working", partial(_sigterm, STAGES[0])),
+    Kind("sigterm.working", partial(sigterm, STAGES[0])),
     Kind("sigterm.idle", _sigterm_idle),
     Kind("sigterm.redis-away", _sigterm_without_redis),
     Kind("sigterm.kafka-away", _sigterm_without_kafka),

@@ -218,7 +218,7 @@ class FeatureTable:
             self._packed[group].update(entries)
             return
         for name, packed in entries.items():
-            self._entities[group][name] = self._entity(group, name, packed)
+            self._entities[group][name] = self._entity(group, unpack(name, packed))
 
     def on_damage(self, call: Callable[[], None]) -> None:
         """Say what to call when an entry turns out to be damaged that was loaded earlier."""
@@ -229,21 +229,20 @@ class FeatureTable:
         packed = self._packed[group].get(name)
         if packed is None:
             return None
-        entity = self._sound(group, name, packed)
+        entity = self._sound(group, unpack(name, packed))
         del self._packed[group][name]
         self._entities[group][name] = entity
         return entity
 
-    def _sound(self, group: int, name: str, packed: bytes) -> Entity:
+    def _sound(self, group: int, entry: PartialEntry) -> Entity:
         try:
-            return self._entity(group, name, packed)
+            return self._entity(group, entry)
         except PartialFormatError as error:
             self._on_damage()
             # Whoever works on the partition begins it anew then, as after any other loss of the store.
             raise PartialsUnavailableError(f"{error}: all is dropped, and built again from the log") from error
 
-    def _entity(self, group: int, name: str, packed: bytes) -> Entity:
-        entry = unpack(name, packed)
+    def _entity(self, group: int, entry: PartialEntry) -> Entity:
         return Entity(entry.position, self._codecs[group].decode(entry.value))
 
     def clear(self) -> None:
@@ -265,9 +264,10 @@ class FeatureTable:
     def entries(self, group: int) -> Iterator[PartialEntry]:
         """Iterate over all entries of a group."""
         for name, packed in self._packed[group].items():
+            entry = unpack(name, packed)
             # What is damaged is not to be written again.
-            self._sound(group, name, packed)
-            yield unpack(name, packed)
+            self._sound(group, entry)
+            yield entry
         yield from self._entries(group, self._entities[group])
 
     def _entries(self, group: int, names: Iterable[str]) -> Iterator[PartialEntry]:
@@ -321,7 +321,7 @@ class FeatureTable:
         packed = self._packed[group].get(name)
         if packed is None:  # needed since
             return False
-        entity = self._sound(group, name, packed)
+        entity = self._sound(group, unpack(name, packed))
         if not self._is_forgotten(group, entity):
             return False
         del self._packed[group][name]
