@@ -114,7 +114,10 @@ class Incidents:
 
     def _raise(self, incident: Incident, time: int, source: Source, now: int) -> Iterator[Alert]:
         incident.told, incident.told_at = time, now
-        if not self._digests.admits(incident.rule, incident.subject, incident.severity, incident.segment, now):
+        held = self._digests.passed(incident.rule, incident.segment, time)
+        if held is not None:
+            yield self._digest(held, source, time)
+        if not self._digests.admits(incident, now):
             return
         if not incident.public:
             incident.raised = now

@@ -134,6 +134,21 @@ def test_a_noisy_rule_tells_the_rest_in_a_digest() -> None:
     assert statuses(told.tell(finding("f9", START + DAY + 2))) == ["raised"]
 
 
+def test_a_period_passes_by_the_times_of_what_is_told() -> None:
+    """Findings that are read long after another topic, whose times are far ahead, are restrained as they would have
+    been live: day by day, each day's rest in a digest of that day.
+    """
+    told = Told(DriftRule(name="d", burst=2, digest="1d", cooldown="1h"))
+    told.tell(evaluation(0.9, START + 300 * DAY))
+    seldom = told.tell(*(finding(f"f{number}", START + number * DAY) for number in range(25)))
+    assert statuses(seldom) == ["raised"] * 25
+    often = told.tell(*(finding(f"g{number}", START + 30 * DAY + number) for number in range(5)))
+    assert statuses(often) == ["raised"] * 2
+    digest, after = told.tell(finding("h", START + 31 * DAY + 1))
+    assert (digest.status, digest.suppressed, digest.time) == ("digest", 3, START + 31 * DAY + 1)
+    assert (after.status, after.subject) == ("raised", "input h")
+
+
 def test_segments_have_digests_of_their_own() -> None:
     """A noisy carrier does not silence another."""
     told = Told(DriftRule(name="d", burst=1, digest="1d"))
