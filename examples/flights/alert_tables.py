@@ -1,4 +1,4 @@
-"""The year's alerts as tables for people: incidents one by one, findings of drift by kind."""
+"""The year's alerts as tables for people: incidents one by one, findings of drift by kind, and what storms did."""
 
 from __future__ import annotations
 
@@ -9,11 +9,20 @@ from rich.table import Table
 
 from riverrun.records.items import Alert
 
-__all__ = ["day", "drift_table", "incidents_table"]
+__all__ = ["day", "drift_table", "incidents_table", "storms_table"]
 
 _DRIFT = "drift"
 _MOST_ROWS = 40
 _MOST_SUBJECTS = 4
+_MOST_TITLES = 4
+_SEVERITIES = ("info", "warning", "critical")
+
+_STORMS = (
+    ("the blizzard of 8 and 9 February", datetime(2013, 2, 8, tzinfo=UTC), datetime(2013, 2, 12, tzinfo=UTC)),
+    ("thunderstorms, 13 June to 15 July", datetime(2013, 6, 13, tzinfo=UTC), datetime(2013, 7, 16, tzinfo=UTC)),
+    ("the snow of 8 to 17 December", datetime(2013, 12, 8, tzinfo=UTC), datetime(2013, 12, 18, tzinfo=UTC)),
+)
+"""The storms over New York in 2013 by which flights were held up most, and until when the alerts of them came."""
 
 
 def day(milliseconds: int) -> str:
@@ -22,23 +31,55 @@ def day(milliseconds: int) -> str:
 
 
 def incidents_table(alerts: Iterable[Alert]) -> Table:
-    """Return a row an incident that is not drift: since when, until when, and what was told first."""
+    """Return a row an incident that is not drift: since when, until when, and the worst that was told of it."""
     table = Table(title="alerts of the year", title_justify="left", header_style="bold")
     for name in ("since", "until", "severity", "what"):
         table.add_column(name)
     first: dict[str, Alert] = {}
+    worst: dict[str, Alert] = {}
     over: dict[str, Alert] = {}
     for alert in alerts:
-        if alert.kind != _DRIFT:
-            first.setdefault(alert.incident, alert)
-            if alert.status == "resolved":
-                over[alert.incident] = alert
+        if alert.kind == _DRIFT:
+            continue
+        incident = alert.incident
+        if alert.status == "resolved":
+            over[incident] = alert
+            continue
+        first.setdefault(incident, alert)
+        worst[incident] = max(worst.get(incident, alert), alert, key=_excess)
     for incident, alert in list(first.items())[:_MOST_ROWS]:
         until = day(over[incident].time) if incident in over else ""
-        table.add_row(day(alert.time), until, alert.severity, alert.title)
+        table.add_row(day(alert.time), until, worst[incident].severity, worst[incident].title)
     if len(first) > _MOST_ROWS:
         table.add_row("", "", "", f"and {len(first) - _MOST_ROWS} more")
     return table
+
+
+def _excess(alert: Alert) -> float:
+    """Return by how much an alert's value is beyond its limit; 0 where it has none."""
+    return abs(alert.values.get("value", 0.0) - alert.values.get("limit", 0.0))
+
+
+def storms_table(alerts: Iterable[Alert]) -> Table:
+    """Return a row a storm of which anything was told: how often, and the gravest of it, each matter once."""
+    table = Table(title="what the storms did", title_justify="left", header_style="bold")
+    for name in ("storm", "alerts", "the gravest"):
+        table.add_column(name, justify="right" if name == "alerts" else "left")
+    raised = [alert for alert in alerts if alert.status == "raised"]
+    for storm, since, until in _STORMS:
+        during = [alert for alert in raised if _ms(since) <= alert.time < _ms(until)]
+        gravest = sorted(
+            during, key=lambda alert: (alert.kind == _DRIFT, -_SEVERITIES.index(alert.severity), -_excess(alert))
+        )
+        titles = {(alert.rule, alert.subject): alert.title for alert in reversed(gravest)}
+        told = list(reversed(titles.values()))[:_MOST_TITLES]
+        if during:
+            table.add_row(storm, str(len(during)), "\n".join(told))
+    return table
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1_000)
 
 
 def drift_table(alerts: Iterable[Alert]) -> Table:

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from examples.flights.alert_tables import day, drift_table, incidents_table
+from examples.flights.alert_tables import day, drift_table, incidents_table, storms_table
 from examples.flights.alerts import Told
 from examples.flights.quality import Quality
 from riverrun.launch.survey import Survey
@@ -122,6 +122,7 @@ class Report:
         console.print(self._quality_table())
         console.print(incidents_table(self.told.alerts))
         console.print(drift_table(self.told.alerts))
+        console.print(storms_table(self.told.alerts))
         lines = (self._intake(), self._ledger(), self._speed(), self._latency(), self._deliveries(), self._verdict())
         for line in lines:
             console.print(line, markup=False)

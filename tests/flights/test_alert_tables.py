@@ -1,13 +1,14 @@
-"""The report's tables of alerts: incidents begin and end, drift is summed up by kind."""
+"""The report's tables of alerts: incidents begin and end, drift is summed up by kind, storms have their alerts."""
 
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.table import Table
 
-from examples.flights.alert_tables import drift_table, incidents_table
+from examples.flights.alert_tables import drift_table, incidents_table, storms_table
 from riverrun.records.items import Alert, Source
 
 HOUR = 3_600_000
@@ -43,6 +44,34 @@ def _rows(table: Table) -> list[list[str]]:
 def test_an_incident_has_one_row_from_when_to_when() -> None:
     """What was told first is shown, and drift is not among them."""
     assert _rows(incidents_table(ALERTS)) == [["01 Jan 00:00", "01 Jan 05:00", "warning", "title 0"]]
+
+
+def test_an_incident_shows_the_worst_that_was_told_of_it() -> None:
+    """Of what was told again and again, the row has the value farthest beyond its limit, and the first one's time."""
+    told = [_alert(number) for number in range(3)]
+    for alert, value in zip(told, (0.69, 0.52, 0.66), strict=True):
+        alert.values = {"value": value, "limit": 0.7}
+    assert _rows(incidents_table(told)) == [["01 Jan 00:00", "", "warning", "title 1"]]
+
+
+def test_a_storm_shows_what_was_told_during_it() -> None:
+    """Quality before drift, critical before warning, each matter once; what came before or after is not the storm's."""
+    blizzard = round(datetime(2013, 2, 8, tzinfo=UTC).timestamp() * 1_000) // HOUR
+    told = [
+        _alert(blizzard - 1, subject="before"),
+        _alert(blizzard + 1, kind="drift", subject="missing pressure"),
+        _alert(blizzard + 2, kind="drift", subject="missing wind"),
+        _alert(blizzard + 3),
+        _alert(blizzard + 4),
+        _alert(blizzard + 5, "resolved"),
+        _alert(blizzard + 200, subject="after"),
+    ]
+    told[2].severity = "critical"
+    titles = [f"title {blizzard + number}" for number in (3, 2, 1)]
+    assert _rows(storms_table(told)) == [
+        ["the blizzard of 8 and 9 February", "4", titles[0]],
+        *(["", "", title] for title in titles[1:]),
+    ]
 
 
 def test_findings_of_drift_are_summed_up_by_kind() -> None:
