@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import faust
 
-from riverrun.errors import RiverrunError
+from riverrun.errors import AccessDeniedError, RiverrunError
 from riverrun.records.topics import Kind
 from riverrun.runtime.deployment import Deployment
 from riverrun.runtime.ports import FencedError, Log, Record, TopicSpec
@@ -24,7 +24,7 @@ from services.alerts.fold import Fold
 from services.alerts.intake import IntakePace, intake_of
 from services.alerts.outbox import Outbox
 from services.alerts.prompt_start import PromptConsumer, PromptTables
-from services.alerts.stop_limit import LimitedWorker
+from services.alerts.stop_limit import EXIT_DENIED, LimitedWorker, end_now
 from services.alerts.tables import PARTS, StateTables
 
 __all__ = ["AlertsApp", "application_id"]
@@ -33,11 +33,17 @@ _LOG = logging.getLogger("riverrun.alerts")
 _BATCH: Final = 1_000
 _WITHIN_S: Final = 0.1
 _SAVE_EVERY_S: Final = 1.0
+_MOST_STATE: Final = 16 * 1024 * 1024
+"""Bytes of a part of the state: a hundred subscriptions as long as can be, or some thousands of open incidents.
+
+A broker takes 1 MB unless it is told otherwise, and what cannot be saved ends the service: at each start again."""
+
 _CHANGELOG: Final = {
     # A start reads all that is not compacted yet, and the segment that is written to never is: by default it is there
     # for a week, with a state a second.
     "segment.ms": "60000",
     "min.cleanable.dirty.ratio": "0.01",
+    
 }
 _SESSION_S: Final = 6.0
 
@@ -104,6 +110,7 @@ class AlertsApp:
             # A commit gets no further than to the end of one of the intake's transactions, of which there are four a
             # second: with fewer commits Faust would fall behind, and keep what it has not committed in memory.
             broker_commit_interval=0.1,
+            
             table_standby_replicas=0,
             TableManager=PromptTables,
             consumer_group_instance_id=os.environ.get(INSTANCE) or None,
@@ -141,6 +148,11 @@ class AlertsApp:
         except FencedError as error:
             await self.app.crash(error)
             return
+        except AccessDeniedError as error:
+            # No retry can mend it, and Faust's way to its end is long. Servers that deny anything are never those that
+            # this process has started and has to stop.
+            _LOG.error("%s", error)
+            end_now(EXIT_DENIED)
         if written:
             _LOG.info("%d alert(s)", written)
         self._outbox.refresh(self._fold.subscriptions())
@@ -181,7 +193,6 @@ class AlertsApp:
         RiverrunError
             If another process has taken over, or Kafka refuses something for good.
         """
-        self._log.ensure_topics(self.topics())
         limit_s = self._deployment.settings.drain_limit_ms / 1000
         worker = LimitedWorker(self.app, limit_s, redirect_stdouts=False, override_logging=False)
         for name in ("faust", "mode", "services.alerts.prompt_start"):

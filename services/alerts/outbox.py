@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from riverrun.delivery.courier import Bookmark, Courier, Pace
 from riverrun.delivery.messages import Channel, Message, Outcome
-from riverrun.errors import RiverrunError, SettingsError
+from riverrun.errors import AccessDeniedError, RiverrunError, SettingsError
 from riverrun.records.items import Alert
 from riverrun.runtime import metrics
 from riverrun.runtime.backoff import Backoff
@@ -123,6 +123,10 @@ class Outbox:
             try:
                 if self._deliver(subscription, stop.wait):
                     return
+            except AccessDeniedError as error:
+                # Rights may be given back, and until then somebody has to be told.
+                _LOG.error("nothing is delivered to %s: %s", subscription.name, error)
+                stop.wait(waits.next())
             except SettingsError as error:
                 _LOG.error("nothing is delivered to %s: %s", subscription.name, error)
                 return

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 
 from riverrun.adapters.kafka_bookmark import KafkaBookmark
+from riverrun.adapters.kafka_groups import check_group
 from riverrun.adapters.kafka_log import KafkaLog
 from riverrun.adapters.kafka_properties import KafkaTuning
 from riverrun.embedded.addresses import Addresses
 from riverrun.records.topics import Kind
 from riverrun.runtime.deployment import Deployment
-from services.alerts.app import AlertsApp
+from services.alerts.app import AlertsApp, application_id
 from services.alerts.channels import channel_of
 from services.alerts.outbox import Outbox, OutboxPorts
+from services.alerts.permissions import check_permissions
 
 __all__ = ["run_alerts"]
 
@@ -47,5 +49,12 @@ def run_alerts(deployment: Deployment, addresses: Addresses) -> int:
         channel=lambda subscription: channel_of(subscription, os.environ),
         meter=deployment.observer.meter,
     )
-    AlertsApp(deployment, log, properties, Outbox(ports)).run()
+    app = AlertsApp(deployment, log, properties, Outbox(ports))
+    made, name = app.topics(), application_id(deployment.pipeline.name)
+    log.ensure_topics(made)
+    signals = deployment.topology.names[Kind.ALERT_SIGNALS]
+    read = [signals, *(spec.name for spec in made)]
+    check_group(properties, name)
+    check_permissions(log, name, read)
+    app.run()
     return 0

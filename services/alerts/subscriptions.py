@@ -8,7 +8,7 @@ from typing import Any
 
 from riverrun.pipeline.alerts import Route, Severity
 from riverrun.records.items import AlertCommand
-from riverrun.subscriptions import CommandError, Subscription, subscription_of
+from riverrun.subscriptions import MOST_SUBSCRIPTIONS, CommandError, Subscription, subscription_of
 
 __all__ = ["Subscriptions", "segment_text"]
 
@@ -50,6 +50,8 @@ class Subscriptions:
             if self._added.pop(name, None) is None:
                 raise CommandError(f"no subscription is called {name!r}")
             return
+        if name not in self._added and len(self._added) >= MOST_SUBSCRIPTIONS:
+            raise CommandError(f"there are {MOST_SUBSCRIPTIONS} subscriptions, no more are allowed", hint="end one")
         self._added[name] = subscription_of(command)
 
     def state(self) -> list[dict[str, object]]:

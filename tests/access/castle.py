@@ -187,6 +187,18 @@ class Castle:
             process.terminate()
             process.wait(_PATIENCE_S)
 
+    def ended(self, service: str, **settings: str) -> tuple[int, str]:
+        """Run ``python -m services.<service> FILE`` as its own user until it ends; return its exit code and its log."""
+        ran = subprocess.run(
+            [sys.executable, "-m", f"services.{service}", str(self.file)],
+            env={**os.environ, **self.environment(service), **settings},
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE_S,
+            check=False,
+        )
+        return ran.returncode, ran.stdout + ran.stderr
+
     def _is_done(self, worker: Worker, count: int) -> bool:
         tasks = worker.tasks()
         return len(tasks) == count and not worker.trouble and all(task.exhausted() for task in tasks)

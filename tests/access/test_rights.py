@@ -23,6 +23,7 @@ from tests.access.castle import NAME, SHIPPED, Castle
 from tests.cli.commands import run
 
 LIMIT_S = 40.0
+OPS = {"RIVERRUN_CHANNEL_OPS": "whsec_" + "c2VjcmV0" * 6}
 SCOPES = ("--scope", "publish", "--scope", "predict", "--scope", "read", "--scope", "operate")
 
 
@@ -59,7 +60,7 @@ def test_alerts_work_with_their_own_rights(folded: Castle) -> None:
         return bool(log.tail(f"{NAME}.alert-signals", 0, 10))
 
     try:
-        with folded.process("alerts", is_recorded, RIVERRUN_CHANNEL_OPS="whsec_" + "c2VjcmV0" * 6) as words:
+        with folded.process("alerts", is_recorded, **OPS) as words:
             text = words.read_text(errors="replace")
     finally:
         log.close()
@@ -67,17 +68,20 @@ def test_alerts_work_with_their_own_rights(folded: Castle) -> None:
 
 
 def test_the_gateway_works_with_its_own_rights(folded: Castle) -> None:
-    """The gateway is ready, takes an event in, and commands for the alerts; Redis it only reads."""
+    """The gateway is ready, takes an event in, and commands for the alerts, answers what the log tells and sends dead
+    letters again; Redis it only reads.
+    """
     (port,) = choose_ports(1)
     environment = folded.environment("gateway")
     key = run("keys", "make", "castle", *SCOPES, "--json", environment=environment).document["key"]
     event = json.loads((folded.folder / "events.jsonl").read_text(encoding="utf-8").splitlines()[0])["event"]
 
-    def ask(path: str, body: object = None) -> str:
+    def ask(path: str, body: object = None, method: str | None = None) -> str:
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}{path}",
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+            method=method,
         )
         try:
             with urllib.request.urlopen(request, timeout=LIMIT_S) as answer:
@@ -91,8 +95,11 @@ def test_the_gateway_works_with_its_own_rights(folded: Castle) -> None:
 
     with folded.process("gateway", is_up, RIVERRUN_GATEWAY_PORT=str(port)) as log:
         assert ask("/health/ready") == "200", log.read_text(errors="replace")
-        assert ask(f"/v1/pipelines/{NAME}/models") == "200"
-        assert ask(f"/v1/pipelines/{NAME}/dead-letters") == "200"
+        for what in ("models", "aliases", "evaluations", "ledger", "alerts", "subscriptions", "dead-letters"):
+            assert ask(f"/v1/pipelines/{NAME}/{what}") == "200", what
+        assert ask(f"/v1/pipelines/{NAME}/dead-letters/replay", {"names": ["0:0"]}) == "202"
+        mine = {"channel": "webhook", "url": "https://hooks.example.org/y", "secret": "OPS"}
+        assert ask(f"/v1/pipelines/{NAME}/subscriptions/mine", mine, "PUT") == "202"
         assert ask(f"/v1/pipelines/{NAME}/predict", event) == "200"
         assert ask(f"/v1/streams/{folded.pipeline.predict_on.name}", event) == "202"
 
@@ -117,6 +124,8 @@ SERVICES: list[tuple[str, Chosen, str]] = [
     ("score", _of(Resource.TRANSACTIONAL_ID), f"riverrun.{NAME}.score.0"),
     ("labels", _topic("progress", Operation.READ), f"{NAME}.progress"),
     ("learn", _topic("schemas", Operation.READ), f"{NAME}.schemas"),
+    ("features", _topic("events", Operation.READ), f"{NAME}.events"),
+    ("drift", _topic("predictions", Operation.READ), f"{NAME}.predictions"),
 ]
 
 
@@ -127,7 +136,8 @@ def _run(castle: Castle, service: str, monkeypatch: pytest.MonkeyPatch) -> int:
     timer = threading.Timer(LIMIT_S, os.kill, (os.getpid(), signal.SIGTERM))
     timer.start()
     try:
-        return run_service([str(castle.file)], STAGES[service])
+        stages = [stage for name, stage in STAGES.items() if name.partition("-")[0] == service]
+        return run_service([str(castle.file)], *stages)
     finally:
         timer.cancel()
 
@@ -155,6 +165,74 @@ def test_a_service_that_lacks_a_right_says_so_and_ends(
     assert "Kafka does not permit it to this user" in words
     assert told in words
     assert "riverrun access FILE" in words
+    assert "Traceback" not in words
+
+
+OUTSIDE: list[tuple[str, Chosen, str]] = [
+    ("gateway", _topic("models", Operation.READ), f"{NAME}.models[0]"),
+    ("gateway", _topic("alert-commands", Operation.READ), f"{NAME}.alert-commands[0]"),
+    ("alerts", _topic("alert-signals", Operation.READ), f"{NAME}.alert-signals"),
+    ("alerts", _topic("alert-signals", Operation.WRITE), "TOPIC_AUTHORIZATION_FAILED"),
+    ("alerts", _topic("progress", Operation.READ), f"{NAME}.progress"),
+    ("alerts", _of(Resource.TRANSACTIONAL_ID), f"riverrun.{NAME}.alerts"),
+    ("alerts", _of(Resource.GROUP), f"riverrun.{NAME}.alerts"),
+]
+
+
+@pytest.mark.parametrize(("service", "chosen", "told"), OUTSIDE)
+def test_a_service_at_the_edge_that_lacks_a_right_says_so_and_ends(
+    folded: Castle, service: str, chosen: Chosen, told: str
+) -> None:
+    """The gateway and the alerts end as stages do, by themselves and in words, whatever of Kafka is denied to them."""
+    account = folded.accounts[service]
+    rights = [right for right in account.kafka if chosen(right)]
+    assert rights
+    (port,) = choose_ports(1)
+    settings = {"RIVERRUN_GATEWAY_PORT": str(port), **OPS}
+    run("keys", "make", "castle", *SCOPES, "--json", environment=folded.environment("gateway"))
+    with folded.without(account, rights):
+        code, words = folded.ended(service, **settings)
+    assert code == EXIT_USAGE, words
+    assert "does not permit it to this user" in words
+    assert told in words
+    assert "riverrun access FILE" in words
+    assert "Traceback" not in words
+
+
+def test_alerts_that_may_not_be_written_are_told(folded: Castle) -> None:
+    """As soon as there is one, the service ends in the same way; with its right back, the alert is written."""
+    log = KafkaLog(dict(folded.addresses(folded.admin).kafka))
+    account = folded.accounts["alerts"]
+    writes = [right for right in account.kafka if _topic("alerts", Operation.WRITE)(right)]
+
+    def is_told(words: str) -> bool:
+        del words
+        return bool(log.tail(f"{NAME}.alerts", 0, 1))
+
+    try:
+        before = len(log.tail(f"{NAME}.alert-signals", 0, 1_000))
+        with folded.process("alerts", lambda _: len(log.tail(f"{NAME}.alert-signals", 0, 1_000)) > before, **OPS):
+            pass
+        folded.publish_nonsense()
+        folded.work("ingest")
+        with folded.without(account, writes):
+            code, words = folded.ended("alerts", **OPS)
+        assert code == EXIT_USAGE, words
+        assert "TOPIC_AUTHORIZATION_FAILED" in words
+        assert "Traceback" not in words
+        with folded.process("alerts", is_told, **OPS):
+            pass
+    finally:
+        log.close()
+
+
+@pytest.mark.parametrize("rule", ["-hget", "resetkeys", "resetpass"])
+def test_the_gateway_without_a_right_on_redis_says_so_and_ends(folded: Castle, rule: str) -> None:
+    """It would be of no use, so it does not begin."""
+    with folded.redis_without(folded.accounts["gateway"], rule):
+        code, words = folded.ended("gateway")
+    assert code == EXIT_USAGE, words
+    assert "Redis does not" in words
     assert "Traceback" not in words
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from riverrun.errors import RiverrunError, UnavailableError
+import pytest
+
+from riverrun.errors import AccessDeniedError, RiverrunError, UnavailableError
 from riverrun.runtime.ports import LogUnavailableError, Record, TopicSpec
 from riverrun.runtime.topic_follower import TopicFollower
 from riverrun.testing.memory_clients import MemoryReader
@@ -96,4 +98,34 @@ def test_a_log_that_is_away_is_waited_for() -> None:
     assert not follower.is_current
     assert follower.wait(PATIENCE_S)
     assert (found, follower.is_current, log.failures) == ([b"1"], True, 0)
+    follower.close()
+
+
+class GuardedLog(MemoryLog):
+    """A log that lets nobody read until it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = threading.Event()
+
+    def reader(self, topic: str, partition: int, offset: int) -> MemoryReader:
+        """Open a reader, or deny it."""
+        if not self.open.is_set():
+            raise AccessDeniedError("Kafka does not permit it")
+        return super().reader(topic, partition, offset)
+
+
+def test_who_waits_for_what_may_not_be_read_is_told_at_once() -> None:
+    """It is said in words, not waited for; and when it may be read after all, the follower reads it."""
+    log = GuardedLog()
+    log.ensure_topics([TopicSpec("t", 1)])
+    _write(log, b"1")
+    found = threading.Event()
+    follower = _follow(log, lambda record: found.set())
+    with pytest.raises(AccessDeniedError, match="not permit"):
+        follower.wait(PATIENCE_S)
+    assert not follower.is_current
+    log.open.set()
+    assert found.wait(PATIENCE_S)
+    assert follower.wait(PATIENCE_S)
     follower.close()

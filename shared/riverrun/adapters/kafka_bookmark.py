@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from riverrun.adapters.kafka_connection import ClientLog
-from riverrun.adapters.kafka_errors import error_of, heals, unavailable
+from riverrun.adapters.kafka_errors import DENIED, error_of, heals, unavailable
 from riverrun.adapters.kafka_properties import KafkaProperties
 
 __all__ = ["KafkaBookmark"]
@@ -86,7 +86,8 @@ class KafkaBookmark:
                 return ask()
             except KafkaException as error:
                 failure = error_of(error)
-                if failure is None or not heals(failure) or time.monotonic() > limit:
+                hopeless = failure is None or failure.name() in DENIED or not heals(failure)
+                if hopeless or time.monotonic() > limit:
                     raise unavailable(what, error) from error
                 settle.wait(_SETTLE_S)
 

@@ -7,6 +7,7 @@ many of them.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -15,12 +16,14 @@ from typing import Final, NamedTuple
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from riverrun.adapters.kafka_connection import ClientLog
+from riverrun.adapters.kafka_errors import DENIED
 from riverrun.adapters.kafka_properties import KafkaProperties, KafkaTuning
 from riverrun.errors import UnavailableError
 from riverrun.runtime.ports import LogUnavailableError
 
 __all__ = ["KafkaPublisher", "Outgoing", "Receipt"]
 
+_LOG: Final = logging.getLogger(__name__)
 _POLL_S: Final = 0.2
 _LINGER_MS: Final = 0.5
 """Callers wait, but what comes within half a millisecond of another costs a third if it goes along."""
@@ -127,7 +130,12 @@ class KafkaPublisher:
             # An idempotent producer that lost its place sends nothing more: the next record gets a new one.
             self._broken = True
         text = f"Kafka did not confirm the record: {error.name()}: {error.str()}"
-        self._answers.append((future, UnavailableError(text, hint=_HINT)))
+        hint = _HINT
+        if error.name() in DENIED:
+            text = f"Kafka does not let this gateway write to {message.topic()} ({error.name()})"
+            hint = "nothing was published; `riverrun access FILE` tells its operator what a gateway needs"
+            _LOG.error("%s: %s", text, hint)
+        self._answers.append((future, UnavailableError(text, hint=hint)))
 
     def _serve(self) -> None:
         while not self._stopping:

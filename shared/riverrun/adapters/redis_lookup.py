@@ -7,6 +7,7 @@ keeps its place in that order, so that nobody is given another's reply.
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import time
 from collections import deque
@@ -17,12 +18,13 @@ import redis
 
 from riverrun.adapters.redis_partials import group_key
 from riverrun.adapters.redis_replies import Replies, Reply
-from riverrun.errors import SettingsError, UnavailableError
+from riverrun.errors import AccessDeniedError, SettingsError, UnavailableError
 from riverrun.runtime.packed import unpack
 from riverrun.runtime.ports import PartialEntry
 
-__all__ = ["Place", "RedisLookup"]
+__all__ = ["Place", "RedisLookup", "check_access"]
 
+_LOG: Final = logging.getLogger(__name__)
 _TIMEOUT_S: Final = 2.0
 _PAUSE_S: Final = 0.25
 """How long after a failure nothing is tried again: callers are told at once instead of each waiting for a timeout."""
@@ -114,6 +116,37 @@ class _Connection(asyncio.Protocol):
             future = self.asked.popleft().future
             if not future.done():
                 future.set_exception(error)
+
+
+def check_access(url: str, pipeline: str, *, timeout_s: float = _TIMEOUT_S) -> None:
+    """Look whether the user in the URL may look partials up; a server that is away may be asked again later.
+
+    Parameters
+    ----------
+    url, pipeline, timeout_s
+        As for `RedisLookup`.
+
+    Raises
+    ------
+    AccessDeniedError
+        If the server does not know this user, or does not let it read.
+    """
+    try:
+        with redis.Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s) as client:
+            client.ping()
+            client.hget(group_key(pipeline, 0, ""), "")
+    except redis.exceptions.NoPermissionError:
+        raise AccessDeniedError(
+            "Redis does not permit this user to look features up",
+            hint="`riverrun access FILE` tells what each service needs",
+        ) from None
+    except redis.AuthenticationError:
+        raise AccessDeniedError(
+            "Redis does not accept the credentials",
+            hint="check the user and the password in RIVERRUN_REDIS and RIVERRUN_REDIS_PASSWORD_FILE",
+        ) from None
+    except redis.RedisError as error:
+        _LOG.warning("Redis is not there yet: %s", type(error).__name__)
 
 
 class RedisLookup:
@@ -212,17 +245,22 @@ class RedisLookup:
             async with asyncio.timeout(self._timeout_s):
                 connection = await self._open()
                 await self._greet(connection)
-        except (OSError, TimeoutError, UnavailableError) as error:
-            self._trouble = UnavailableError(
-                f"Redis cannot be reached: {type(error).__name__}", hint="check that it runs and that its URL is right"
-            )
-            self._not_before = time.monotonic() + _PAUSE_S
-            raise self._trouble from error
+        except UnavailableError as error:
+            raise self._failed(error) from None
+        except (OSError, TimeoutError) as error:
+            text = f"Redis cannot be reached: {type(error).__name__}"
+            raise self._failed(UnavailableError(text, hint="check that it runs and that its URL is right")) from error
         finally:
             self._connecting = None
         self._connection = connection
         self._look_after(connection)
         return connection
+
+    def _failed(self, trouble: UnavailableError) -> UnavailableError:
+        """Remember why there is no connection, for whoever asks before it is tried again."""
+        self._trouble = trouble
+        self._not_before = time.monotonic() + _PAUSE_S
+        return trouble
 
     async def _open(self) -> _Connection:
         loop = asyncio.get_running_loop()

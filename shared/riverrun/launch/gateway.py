@@ -15,9 +15,9 @@ import uvloop
 from riverrun.adapters.kafka_log import KafkaLog
 from riverrun.adapters.kafka_properties import KafkaTuning
 from riverrun.adapters.kafka_publisher import KafkaPublisher
-from riverrun.adapters.redis_lookup import RedisLookup
+from riverrun.adapters.redis_lookup import RedisLookup, check_access
 from riverrun.api_keys import KeyChecker, KeyFile, key_file_path
-from riverrun.errors import RiverrunError, UnavailableError
+from riverrun.errors import AccessDeniedError, RiverrunError, UnavailableError
 from riverrun.events.decode import EventDecoder, Place
 from riverrun.events.settings import IngestSettings
 from riverrun.events.streams import streams_of
@@ -101,7 +101,7 @@ def make_parts(
     Raises
     ------
     RiverrunError
-        If the models or the settings do not allow it.
+        If the models or the settings do not allow it, or Kafka does not let this user read what is needed.
     """
     deployment, pipeline = session.deployment, session.deployment.pipeline
     codecs, properties = deployment.wire.codecs, dict(session.addresses.kafka)
@@ -145,10 +145,14 @@ def make_parts(
         loader.close()
         log.close()
 
-    # Who is told "ready" at the first request may ask for anything: every view has caught up by then, if Kafka lets it.
+    # Who is told "ready" at the first request may ask for anything: if Kafka is up, every view has caught up by then.
     patience_ends = time.monotonic() + _SETTLE_S
-    for follower in followers:
-        follower.wait(max(0.0, patience_ends - time.monotonic()))
+    try:
+        for follower in followers:
+            follower.wait(max(0.0, patience_ends - time.monotonic()))
+    except AccessDeniedError:
+        close()
+        raise
     loader.settle()
     return Parts(
         pipeline=pipeline,
@@ -182,9 +186,11 @@ async def serve(session: Session, settings: Settings, gateway: GatewaySettings) 
     Raises
     ------
     RiverrunError
-        As `make_parts` does, or if OpenTelemetry is asked for and not installed.
+        As `make_parts` does, if Redis does not let this user look features up, or if OpenTelemetry is asked for and
+        not installed.
     """
     name = session.deployment.pipeline.name
+    check_access(session.addresses.redis_url, name)
     telemetry = Telemetry(name, ["gateway"])
     parts = make_parts(session, settings, gateway, telemetry.requests)
     server = GatewayServer(configure(make_gate(parts, settings), gateway))

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from riverrun.errors import RiverrunError, UnavailableError
+from riverrun.errors import AccessDeniedError, RiverrunError, UnavailableError
 from riverrun.runtime.ports import Log, Reader, Record
 
 __all__ = ["TopicFollower"]
@@ -22,7 +22,7 @@ class TopicFollower:
     """Hands every record of a partition to a function, in order, as it is committed.
 
     A record that the function cannot take (it raises a `RiverrunError`) is logged and passed over. When the log is
-    away, the follower waits and goes on where it was.
+    away, or does not let it read any longer, the follower waits and goes on where it was.
 
     Parameters
     ----------
@@ -46,14 +46,25 @@ class TopicFollower:
         self._partition = partition
         self._offer = offer
         self._next = 0
+        self._denied: AccessDeniedError | None = None
         self._stopping = threading.Event()
         self._caught_up = threading.Event()
+        self._answered = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"riverrun-follow-{topic}", daemon=True)
         self._thread.start()
 
     def wait(self, timeout: float) -> bool:
-        """Wait until all that was there at the start was handed over, or so many seconds; return whether it was."""
-        return self._caught_up.wait(timeout)
+        """Wait until all that was there at the start was handed over, or so many seconds; return whether it was.
+
+        Raises
+        ------
+        AccessDeniedError
+            If the topic may not be read.
+        """
+        self._answered.wait(timeout)
+        if self._denied is not None and not self._caught_up.is_set():
+            raise self._denied
+        return self._caught_up.is_set()
 
     @property
     def is_current(self) -> bool:
@@ -73,10 +84,13 @@ class TopicFollower:
                     self._follow(reader)
                 finally:
                     reader.close()
-            except UnavailableError as error:
+            except (AccessDeniedError, UnavailableError) as error:
                 if not self.trouble:
                     _LOG.warning("%s cannot be followed for now: %s", self._topic, error)
                 self.trouble = str(error)
+                if isinstance(error, AccessDeniedError):
+                    self._denied = error
+                    self._answered.set()
                 self._stopping.wait(_PAUSE_S)
 
     def _follow(self, reader: Reader) -> None:
@@ -86,11 +100,12 @@ class TopicFollower:
             self.trouble = ""
             if reader.at_end:
                 self._caught_up.set()
+                self._answered.set()
 
     def _take(self, record: Record) -> None:
         try:
             self._offer(record)
-        except UnavailableError:
+        except (AccessDeniedError, UnavailableError):
             # Not the record's fault: it is read again.
             raise
         except RiverrunError as error:
