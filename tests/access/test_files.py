@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import subprocess
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from redis import Redis
+from redis.backoff import ConstantBackoff
+from redis.exceptions import AuthenticationError, ConnectionError, NoPermissionError
+from redis.retry import Retry
 
+from riverrun.embedded.ports import choose_ports
 from riverrun.launch.access_files import access_files
 from riverrun.launch.access_grant import keep_passwords
 from riverrun.launch.process import EXIT_USAGE
@@ -52,6 +59,74 @@ def test_the_script_holds_exactly_the_rights_that_are_applied(file: Path) -> Non
     accounts = _accounts(file)
     script = access_files("shop", accounts, {})["kafka-acls.sh"]
     assert _parsed(script) == {account.user: set(account.kafka) for account in accounts}
+
+
+def _program(folder: Path, name: str, script: str) -> None:
+    """Put a program of this name into a folder."""
+    folder.mkdir(exist_ok=True)
+    file = folder / name
+    file.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    file.chmod(0o755)
+
+
+def _run_script(script: Path, tools: Path, **settings: str) -> None:
+    path = f"{tools}:/usr/bin:/bin"
+    subprocess.run(
+        ["/bin/sh", str(script)], env={"PATH": path, "BOOTSTRAP": "b:1", "ADMIN": "a", **settings}, check=True
+    )
+
+
+def test_the_scripts_call_kafkas_tools_with_what_is_applied(file: Path, tmp_path: Path) -> None:
+    """Run by a shell, beside programs that note their arguments: every right of every account and no other; and every
+    user with the password of its file, which is on no command line and nowhere afterwards.
+    """
+    accounts, to, tools, noted = _accounts(file), tmp_path / "access", tmp_path / "tools", tmp_path / "noted"
+    assert run("access", file, "--to", to, "--json").code == 0
+    _program(tools, "kafka-acls.sh", f'echo "allow x $*" >>{noted}')
+    _run_script(to / "kafka-acls.sh", tools)
+    calls = [line.split() for line in noted.read_text().splitlines()]
+    for call in calls:
+        assert call[2:7] == ["--bootstrap-server", "b:1", "--command-config", "a", "--add"]
+        assert call[7] == "--allow-principal"
+    lines = [shlex.join(["allow", call[8].removeprefix("User:"), *call[9:]]) for call in calls]
+    assert _parsed("\n".join(lines)) == {account.user: set(account.kafka) for account in accounts}
+    noted.unlink()
+    _program(tools, "kafka-configs.sh", f'for last; do :; done; echo "$*" >>{noted}; cat "$last" >>{noted}')
+    _run_script(to / "kafka-users.sh", tools, SECRETS=str(to / "secrets"))
+    passwords = {account.user: (to / "secrets" / account.user).read_text().strip() for account in accounts}
+    lines = noted.read_text().splitlines()
+    assert [line.split()[8] for line in lines[::2]] == list(passwords)
+    assert lines[1::2] == [f"SCRAM-SHA-512=[iterations=8192,password={password}]" for password in passwords.values()]
+    assert not [line for line in lines[::2] for password in passwords.values() if password in line]
+    assert {path.name for path in (to / "secrets").iterdir()} == set(passwords)
+
+
+def test_redis_loads_the_file_and_lets_nobody_else_in(file: Path, tmp_path: Path) -> None:
+    """A real server that has it as its ``aclfile`` knows each user by its password and rights, and no ``default``."""
+    to = tmp_path / "access"
+    assert run("access", file, "--to", to, "--json").code == 0
+    program = shutil.which("redis-server") or shutil.which("valkey-server")
+    assert program is not None
+    (port,) = choose_ports(1)
+    settings = ["--port", str(port), "--aclfile", str(to / "redis-users.acl"), "--save", "", "--dir", str(tmp_path)]
+    server = subprocess.Popen([program, *settings], stdout=subprocess.DEVNULL)
+    try:
+        nobody = Redis(port=port, retry=Retry(ConstantBackoff(0.1), 100), retry_on_error=[ConnectionError])
+        with nobody, pytest.raises(AuthenticationError):
+            nobody.get("riverrun:{shop:x")
+        for account in _accounts(file):
+            if not account.redis:
+                continue
+            password = (to / "secrets" / account.user).read_text().strip()
+            with Redis(port=port, username=account.user, password=password) as client:
+                assert client.hget("riverrun:{shop:x", "e") is None if "+hget" in account.redis else True
+                with pytest.raises(NoPermissionError):
+                    client.hget("another:x", "e")
+                with pytest.raises(NoPermissionError):
+                    client.flushall()
+    finally:
+        server.terminate()
+        server.wait(20)
 
 
 def test_every_service_has_an_account_of_its_own(file: Path) -> None:

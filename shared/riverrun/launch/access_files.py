@@ -12,6 +12,10 @@ from riverrun.launch.rights import Account, Right
 
 __all__ = ["access_files", "redis_line"]
 
+_NOBODY_ELSE: Final = "user default off\n"
+"""Redis lets whoever gives no name in as ``default``, who may do everything, unless the file says otherwise. Such a file
+knows no comments: that an administrator's own line is to be added, the page on security says.
+"""
 _UNKNOWN: Final = "<sha256-of-the-password>"
 
 _KAFKA_USERS: Final = """\
@@ -74,7 +78,7 @@ def access_files(pipeline: str, accounts: Sequence[Account], secrets: Mapping[st
     files = {
         "kafka-users.sh": _KAFKA_USERS.format(pipeline=pipeline) + "".join(_users(accounts)),
         "kafka-acls.sh": _KAFKA_ACLS.format(pipeline=pipeline) + "".join(_acls(accounts)),
-        "redis-users.acl": "".join(f"user {redis_line(each, secrets)}\n" for each in accounts if each.redis),
+        "redis-users.acl": "".join((_NOBODY_ELSE, *_redis_users(accounts, secrets))),
     }
     for account in accounts:
         names = {"service": account.service, "user": account.user}
@@ -89,6 +93,12 @@ def redis_line(account: Account, secrets: Mapping[str, str]) -> str:
     digest = _UNKNOWN if password is None else sha256(password.encode()).hexdigest()
     # What a user had before goes first; commands that are not named stay forbidden.
     return " ".join((account.user, "reset", "on", f"#{digest}", *account.redis))
+
+
+def _redis_users(accounts: Sequence[Account], secrets: Mapping[str, str]) -> Iterator[str]:
+    for account in accounts:
+        if account.redis:
+            yield f"user {redis_line(account, secrets)}\n"
 
 
 def _users(accounts: Sequence[Account]) -> Iterator[str]:
