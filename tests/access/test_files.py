@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 from redis.backoff import ConstantBackoff
-from redis.exceptions import AuthenticationError, ConnectionError, NoPermissionError
+from redis.exceptions import AuthenticationError, NoPermissionError
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from riverrun.embedded.ports import choose_ports
@@ -111,7 +112,7 @@ def test_redis_loads_the_file_and_lets_nobody_else_in(file: Path, tmp_path: Path
     settings = ["--port", str(port), "--aclfile", str(to / "redis-users.acl"), "--save", "", "--dir", str(tmp_path)]
     server = subprocess.Popen([program, *settings], stdout=subprocess.DEVNULL)
     try:
-        nobody = Redis(port=port, retry=Retry(ConstantBackoff(0.1), 100), retry_on_error=[ConnectionError])
+        nobody = Redis(port=port, retry=Retry(ConstantBackoff(0.1), 100), retry_on_error=[RedisConnectionError])
         with nobody, pytest.raises(AuthenticationError):
             nobody.get("riverrun:{shop:x")
         for account in _accounts(file):

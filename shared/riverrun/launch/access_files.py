@@ -13,8 +13,8 @@ from riverrun.launch.rights import Account, Right
 __all__ = ["access_files", "redis_line"]
 
 _NOBODY_ELSE: Final = "user default off\n"
-"""Redis lets whoever gives no name in as ``default``, who may do everything, unless the file says otherwise. Such a file
-knows no comments: that an administrator's own line is to be added, the page on security says.
+"""Redis lets whoever gives no name in as ``default``, who may do everything, unless the file says otherwise. It has no
+comments: that an administrator's own line is to be added, the page on security says.
 """
 _UNKNOWN: Final = "<sha256-of-the-password>"
 
