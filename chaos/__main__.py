@@ -15,7 +15,7 @@ from chaos.act import play
 from chaos.layouts import Setting
 from chaos.overload import OVERLOAD, overload
 from chaos.planted import caught
-from chaos.report import Report
+from chaos.report import MOST_RECOVERY_S, Report
 from chaos.schedule import LONG, SHORT, Size, all_kinds, plan_digest, schedule
 
 PLANTED = "planted"
@@ -23,7 +23,10 @@ _USAGE = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run; return 0 if nothing was found to be wrong, every bug was caught, and every kind of fault struck."""
+    """Run; return 0 if nothing was found to be wrong, every bug was caught, and every kind of fault struck.
+
+    A long run must have recovered in time as well.
+    """
     options = _options(arguments)
     logging.getLogger("riverrun").setLevel(logging.ERROR)
     # Asked to end, it takes its servers and services along.
@@ -61,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report.planted = caught(tell)
         report.write()
     report.forget()
-    return _verdict(report, set() if only else set(all_kinds()), tell)
+    return _verdict(report, set() if only else set(all_kinds()), tell, timed=options.long)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -103,15 +106,19 @@ def _tidy(setting: Setting, *, keep: bool) -> None:
         shutil.rmtree(setting.folder, ignore_errors=True)
 
 
-def _verdict(report: Report, due: set[str], tell: Callable[[str], None]) -> int:
+def _verdict(report: Report, due: set[str], tell: Callable[[str], None], *, timed: bool) -> int:
+    """Return the exit code; only a long run is held to a time, for a short one says little of it."""
     missed = [name for name, was_caught in report.planted.items() if not was_caught]
     absent = sorted(due - report.struck())
     if missed:
         tell(f"planted bugs NOT caught: {', '.join(missed)}")
     if absent:
         tell(f"kinds that never struck: {', '.join(absent)}")
+    slow = report.slow if timed else {}
+    for kind, seconds in slow.items():
+        tell(f"recovery from {kind} took {seconds} s at the 95th percentile, {MOST_RECOVERY_S} are borne with")
     tell(f"{report.wrong} things wrong" if report.wrong else "nothing lost, nothing doubled, nothing out of order")
-    return 1 if report.wrong or missed or absent else 0
+    return 1 if report.wrong or missed or absent or slow else 0
 
 
 if __name__ == "__main__":

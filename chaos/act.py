@@ -19,6 +19,7 @@ from chaos.evidence import gather
 from chaos.findings import Finding, Sort, Strike
 from chaos.judge import judge
 from chaos.layouts import Layout, Setting
+from chaos.open_transactions import open_transactions
 from chaos.scene import Kind, Scene
 from chaos.strike import strike
 from chaos.telling import alerts_told
@@ -123,6 +124,7 @@ def conclude(layout: Layout, scene: Scene, setting: Setting) -> Outcome:
     # The watchers saw every moment; what they saw counts as what is found at rest.
     outcome.findings += [*judge(evidence), *audit(world), *scene.findings, *scene.witness.findings]
     outcome.findings += world.watch.findings
+    outcome.findings += open_transactions(world.addresses.kafka, world.pipeline.name)
     outcome.findings += fenced_writes(scene.brokers, world.pipeline.name)
     if layout.comparable:
         outcome.findings += differences(evidence, world, setting)

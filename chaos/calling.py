@@ -28,7 +28,7 @@ def calls_kept(scene: Scene, caller: Caller) -> list[Finding]:
     world.services.remove(gateway)
     world.flush()
     topic = f"{world.plan.name}-raw.{STREAM}"
-    records, _ = read_partition(world.addresses.kafka, topic, 0)
+    records = read_partition(world.addresses.kafka, topic, 0)
     called = [record for record in records if KIND_HEADER not in dict(record.headers)]
     world.beside = lambda: len(called)
     findings = [*judge_calls(caller.events, called, Messages(world.deployment.ids)), *caller.findings]

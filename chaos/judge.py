@@ -34,19 +34,13 @@ _NUMBERED: Final = (*_FROM_ONE_TOPIC, Kind.EVENTS, Kind.DEAD_LETTERS, Kind.EXAMP
 def judge(evidence: Evidence) -> list[Finding]:
     """Return everything that is wrong with a run at rest: all folded, every service ended in order."""
     findings: list[Finding] = []
-    for check in (_at_rest, _numbers, _intake, _vectors, _predictions, _ledger, _features, _labels, _models):
+    for check in (_numbers, _intake, _vectors, _predictions, _ledger, _features, _labels, _models):
         try:
             findings += check(evidence)
         except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             # What cannot be read at all is as wrong as can be; the other checks still have their say.
             findings.append(Finding(Sort.WRONG, f"{check.__name__.strip('_')} cannot be judged: {error!r}"))
     return findings
-
-
-def _at_rest(evidence: Evidence) -> Iterator[Finding]:
-    """I8: no topic has an open transaction."""
-    for place in evidence.open:
-        yield Finding(Sort.WRONG, f"a transaction is open in {place}")
 
 
 def _numbers(evidence: Evidence) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from chaos.faults.disks import DISKS
 from chaos.faults.edges import EDGES
 from chaos.faults.network import NETWORK
 from chaos.faults.processes import CHAINED, MEMBERS, SERVICES
-from chaos.faults.servers import KAFKA, ONE_OF_THREE, REDIS
+from chaos.faults.servers import KAFKA, ONE_OF_THREE, REDIS, beside
 from chaos.parcels import DISORDER, ParcelLoad
 from chaos.plain_alerts import SUBSCRIPTION
 from chaos.proxies import KafkaProxy, Proxy
@@ -239,9 +239,9 @@ def _through(servers: _Servers, name: str) -> Addresses:
 APART: Final = Layout("apart", (*SERVICES, *KAFKA, *REDIS, *DISKS), _embedded, _apart)
 LAYOUTS: Final = (
     APART,
-    Layout("chained", CHAINED, _embedded, _chained, comparable=True),
-    Layout("members", MEMBERS, _embedded, _members, partitions=2),
-    Layout("network", NETWORK, _behind_proxies, _halves),
+    Layout("chained", (*CHAINED, *beside("chained")), _embedded, _chained, comparable=True),
+    Layout("members", (*MEMBERS, *beside("members")), _embedded, _members, partitions=2),
+    Layout("network", (*NETWORK, *beside("network")), _behind_proxies, _halves),
     Layout("edges", EDGES, _with_receiver, _with_edges, edges=True),
     Layout("three-brokers", ONE_OF_THREE, _three, _halves),
 )

@@ -46,14 +46,14 @@ def due(commits: Iterable[tuple[int, Progress]]) -> list[int]:
 def due_in(world: World) -> list[int]:
     """Return what is due in a world of one partition, at rest."""
     topic = world.deployment.topology.names[Kind.PROGRESS]
-    records, _ = read_partition(world.addresses.kafka, topic, 0)
+    records = read_partition(world.addresses.kafka, topic, 0)
     return due((record.offset, world.deployment.wire.progress(record)) for record in records)
 
 
 def told(world: World) -> list[Told]:
     """Read the alerts topic."""
     deployment = world.deployment
-    records, _ = read_partition(world.addresses.kafka, deployment.topology.names[Kind.ALERTS], 0)
+    records = read_partition(world.addresses.kafka, deployment.topology.names[Kind.ALERTS], 0)
     items = ((deployment.wire.item(record), record.timestamp) for record in records)
     return [Told(item, made) for item, made in items if isinstance(item, Alert)]
 

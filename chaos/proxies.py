@@ -13,7 +13,10 @@ from typing import Final, Self
 
 __all__ = ["Fault", "KafkaProxy", "Proxy"]
 
+_ADD_PARTITIONS: Final = 24
 _END_TXN: Final = 26
+_NAME_AT: Final = 12
+"""Behind a request's length, kind, version and number (Kafka's protocol guide, request header 1)."""
 _HOST: Final = "127.0.0.1"
 _CHUNK: Final = 65_536
 
@@ -146,6 +149,8 @@ class KafkaProxy(Proxy):
         self._fault: Fault | None = None
         self._delayed: list[tuple[socket.socket, bytes]] = []
         self._answered = threading.Event()
+        self._asked: socket.socket | None = None
+        self._next_begun = threading.Event()
         # What a broker says of itself in its answers, and what the client shall hear instead.
         host = _HOST.encode()
         self._names = host + struct.pack(">i", port), host + struct.pack(">i", self.port)
@@ -160,8 +165,14 @@ class KafkaProxy(Proxy):
         """Whether the next request to end a transaction is still to come."""
         return self._fault is not None
 
+    @property
+    def next_begun(self) -> bool:
+        """Whether the writer whose request is held back has begun another transaction since."""
+        return self._next_begun.is_set()
+
     def fail_next(self, fault: Fault) -> None:
         """Let the next request to end a transaction suffer."""
+        self._next_begun.clear()
         self._fault = fault
 
     def release(self) -> int:
@@ -175,6 +186,7 @@ class KafkaProxy(Proxy):
         delayed, self._delayed = self._delayed, []
         for broker, frame in delayed:
             self._answered.clear()
+            self._asked = broker
             broker.sendall(frame)
             if not self._answered.wait(10):
                 raise TimeoutError("the broker does not answer the delayed request")
@@ -190,7 +202,14 @@ class KafkaProxy(Proxy):
                     self._strike(client, server, frame)
                     return
                 server.sendall(frame)
+                if api == _ADD_PARTITIONS and self._is_held(frame):
+                    # The client has silently asked again, and gone on.
+                    self._next_begun.set()
         _hang_up(server)
+
+    def _is_held(self, frame: bytes) -> bool:
+        """Tell whether a request of the same writer is held back."""
+        return any(_transactional_id(held) == _transactional_id(frame) for _, held in self._delayed)
 
     def _strike(self, client: socket.socket, broker: socket.socket, frame: bytes) -> None:
         fault, self._fault = self._fault, None
@@ -206,7 +225,8 @@ class KafkaProxy(Proxy):
         with contextlib.suppress(OSError, EOFError):
             while True:
                 frame = _frame(server)
-                self._answered.set()
+                if server is self._asked:
+                    self._answered.set()
                 self._pass()
                 client.sendall(frame.replace(*self._names))
         _hang_up(client)
@@ -216,6 +236,14 @@ def _frame(source: socket.socket) -> bytes:
     head = _exactly(source, 4)
     (length,) = struct.unpack(">i", head)
     return head + _exactly(source, length)
+
+
+def _transactional_id(frame: bytes) -> bytes:
+    """Return whose a request is that begins with a transactional id, behind the client's name in its head."""
+    (name,) = struct.unpack_from(">h", frame, _NAME_AT)
+    at = _NAME_AT + 2 + max(0, name)
+    (length,) = struct.unpack_from(">h", frame, at)
+    return frame[at + 2 : at + 2 + length]
 
 
 def _exactly(source: socket.socket, length: int) -> bytes:

@@ -70,19 +70,14 @@ def _record(message: Message) -> Record:
     return Record(*place, message.timestamp()[1], message.key(), message.value(), headers)
 
 
-def read_partition(properties: Mapping[str, str], topic: str, partition: int) -> tuple[list[Record], int]:
-    """Read a partition that is at rest; return the committed records, and how many offsets are open at its end.
-
-    The second is 0 if the last stable offset is the high watermark: then no transaction is open.
+def read_partition(properties: Mapping[str, str], topic: str, partition: int) -> list[Record]:
+    """Read a partition that is at rest; return the committed records.
 
     Raises
     ------
     TimeoutError
         If the end does not come.
     """
-    place = TopicPartition(topic, partition)
-    with closing(Consumer({**properties, **_PROPERTIES, "isolation.level": "read_uncommitted"})) as asking:
-        _, high = asking.get_watermark_offsets(place, timeout=_PATIENCE_S)
     deadline = time.monotonic() + _PATIENCE_S
     records: list[Record] = []
     with closing(Tail(properties, topic, partition)) as tail:
@@ -90,4 +85,4 @@ def read_partition(properties: Mapping[str, str], topic: str, partition: int) ->
             records += tail.poll(_WAIT_S)
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{topic}[{partition}] does not come to an end")
-    return records, high - tail.end
+    return records

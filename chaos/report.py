@@ -19,7 +19,12 @@ from chaos.findings import Finding, Sort, Strike, blame
 from chaos.overload import OVERLOAD, Overload
 from chaos.recovery import summary
 
-__all__ = ["Report"]
+__all__ = ["MOST_RECOVERY_S", "Report"]
+
+MOST_RECOVERY_S: Final = 5.0
+"""What 95 of 100 faults may take to recover from."""
+_OFTEN: Final = 20
+"""How often a kind must have struck to be held to that by itself."""
 
 _UNDISTURBED: Final = "none"
 """What is wrong though nothing had struck yet is put down to no fault."""
@@ -91,6 +96,17 @@ class Report:
         """How many things were found to be wrong."""
         return sum(self._total.values())
 
+    @property
+    def slow(self) -> dict[str, float]:
+        """The 95th percentile of the time to recover, in seconds, where it is too long: of all, and by kind."""
+        often = [kind for kind in self.struck() if len(self._recoveries(kind)) >= _OFTEN]
+        found = {kind: summary(self._recoveries(kind)) for kind in ("", *sorted(often))}
+        return {kind or "all": each["p95"] for kind, each in found.items() if each and each["p95"] > MOST_RECOVERY_S}
+
+    def _recoveries(self, kind: str = "") -> list[float]:
+        strikes = [strike for strike in self._strikes if kind in ("", strike.kind)]
+        return [each.recovery_s for each in strikes if each.recovery_s is not None]
+
     def struck(self) -> set[str]:
         """Return the kinds of fault that struck."""
         return {strike.kind for strike in self._strikes}
@@ -133,7 +149,8 @@ class Report:
             **self._head,
             "seconds": round(time.monotonic() - self._began),
             "total": {"injected": len(self._strikes), **self._sorts(self._total)},
-            "recovery_s": summary([each.recovery_s for each in self._strikes if each.recovery_s is not None]),
+            "recovery_s": summary(self._recoveries()),
+            "too_slow": self.slow,
             "faults": self._faults(),
             "planted_bugs": self.planted,
             "overload": None if self._overload is None else self._overload.as_json(),
@@ -166,7 +183,7 @@ class Report:
             faults[kind] = {
                 "injected": len(strikes),
                 **self._sorts(self._wrong.get(kind, {})),
-                "recovery_s": summary([each.recovery_s for each in strikes if each.recovery_s is not None]),
+                "recovery_s": summary(self._recoveries(kind)),
                 "outage_s": summary([each.outage_s for each in strikes if each.outage_s is not None]),
             }
         made: dict[str, int] = dict(self._made)

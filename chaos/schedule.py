@@ -59,6 +59,8 @@ LONG: Final = Size(
         "kill.chain": 20,
         "kill.all": 20,
         "failpoint.": 20,
+        "alerts.failpoint.": 20,
+        "beside.": 10,
         "zombie": 100,
         "kafka.killed": 20,
         "kafka.paused": 20,
@@ -85,6 +87,10 @@ _NEVER_TOGETHER: Final = (
     frozenset({"kill.", "sigterm.", "stages.", "failpoint.", "member.", "zombie"}),
     frozenset({"kill.", "sigterm.", "stages.", "snapshot.", "checkpoint.", "store.", "state."}),
     frozenset({"network."}),
+    frozenset({"beside."}),
+    # A proxy waits for the broker behind it, and a process that is asked to drain for its servers.
+    frozenset({"beside.", "network.held-frame", "network.lost-answer", "sigterm."}),
+    frozenset({"beside.", "network.redis"}),
     frozenset({"alerts.", "kill.alerts"}),
     frozenset({"alerts.kafka-killed", "sigterm."}),
 )

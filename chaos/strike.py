@@ -13,6 +13,8 @@ from chaos.world import StuckError
 __all__ = ["strike"]
 
 _RECOVERY_LIMIT_S: Final = 180.0
+_HOLD_UP: Final = ("kafka.", "beside.", "network.kafka", "store.", "state.")
+"""Faults while which nothing that they hit can go on."""
 
 
 def strike(scene: Scene, kinds: Sequence[Kind], tell: Callable[[str], None]) -> list[Strike]:
@@ -38,9 +40,11 @@ def strike(scene: Scene, kinds: Sequence[Kind], tell: Callable[[str], None]) -> 
         for kind, run in tuple(lasting):
             wait = next(run, None)
             if wait is None:
-                # Its recovery counts from here, though another may last for longer.
+                # Its recovery counts from here, unless another lasts for longer that holds up what it has hit.
                 lasting.remove((kind, run))
                 waiting.append(_Struck(scene, kind))
+                for each in waiting:
+                    each.held_up_until_now(by=kind)
             else:
                 waits.append(wait)
         _pass(scene, max(waits, default=0.0), all_go_on)
@@ -80,13 +84,19 @@ class _Struck:
         self.recovered = 0.0
         self._scene = scene
         self._ended_ms, self._ended = now_ms(), time.monotonic()
+        self._counted_from = self._ended
         self._places = [place for place in scene.world.watch.latest if place[0] in kind.hits]
         self._before = kind.again(scene) if kind.again is not None else 0
 
     @property
     def recovery_s(self) -> float:
-        """Seconds from its end."""
-        return self.recovered - self._ended
+        """Seconds from its end, or from that of the last fault that struck with it and held up the same."""
+        return max(0.0, self.recovered - self._counted_from)
+
+    def held_up_until_now(self, by: Kind) -> None:
+        """Take note that a fault has ended which struck at the same time; without Redis all but state goes on."""
+        if by.name.startswith(_HOLD_UP) and set(by.hits) & set(self.kind.hits):
+            self._counted_from = time.monotonic()
 
     def goes_on(self) -> bool:
         """Tell whether every stage that was hit has committed since, and what must rise has risen; note when."""

@@ -26,7 +26,9 @@ def alerts_told(scene: Scene) -> list[Finding]:
         meant = sum(SUBSCRIPTION in each.alert.subscriptions for each in alerts)
         world.wait("every alert delivered", lambda: receiver.alerts >= meant, limit_s=_LIMIT_S)
     for service in list(world.services):
-        service.kill()
+        # In order, as far as Faust ends within its limit.
+        service.terminate()
+        service.wait()
         world.services.remove(service)
     findings = list(judge_alerts(expected, told(world), receiver.taken))
     if receiver.refused:

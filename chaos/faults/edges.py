@@ -21,7 +21,7 @@ _SESSION_S: Final = 7.0
 _SERVICE: Final = "alerts"
 _DRIFT: Final = "drift"
 _GATEWAY: Final = "gateway"
-_POINTS: Final = (Failpoint.BEFORE_COMMIT, Failpoint.AFTER_COMMIT, Failpoint.BETWEEN_STATES)
+_POINTS: Final = (Failpoint.BEFORE_COMMIT, Failpoint.AFTER_COMMIT, Failpoint.BEFORE_STATE, Failpoint.BETWEEN_STATES)
 
 
 def _service(scene: Scene) -> Service:

@@ -71,9 +71,11 @@ def _held_frame(scene: Scene) -> Iterator[float]:
     proxy = _kafka(scene)
     proxy.fail_next(Fault.DELAYED)
     scene.until("a commit to hold back", lambda: proxy.holds > 0)
-    # By now the client has silently asked again, and gone on.
-    yield scene.rng.uniform(0.0, 1.0)
-    proxy.release()
+    scene.until("the next transaction to begin", lambda: proxy.next_begun)
+    released = proxy.release()
+    if released != 1:
+        scene.wrong(f"{released} requests were held back, not one: the fault was none")
+    yield 0.0
 
 
 def _lost_answer(scene: Scene) -> Iterator[float]:

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import redis
 
-from chaos.scene import Kind, Scene
+from chaos.scene import Kind, Scene, now_ms
 from chaos.services import limit_files
 from riverrun.embedded import EmbeddedKafka
 from riverrun.runtime.degradations import Degradation
 
-__all__ = ["KAFKA", "ONE_OF_THREE", "REDIS", "kafka_killed"]
+__all__ = ["KAFKA", "ONE_OF_THREE", "REDIS", "beside", "kafka_killed"]
 
 _NOWHERE: Final = "1"
 """A port at which no server listens."""
@@ -55,19 +55,27 @@ def _kafka_disk_full(scene: Scene) -> Iterator[float]:
 
 
 def _one_lost(scene: Scene) -> Iterator[float]:
-    """Kill one of three brokers; nothing stops. It is back after some seconds."""
+    """Kill one of three brokers; all goes on without it. It is back after some seconds."""
     node = _any_of(scene)
     node.kill()
     yield scene.rng.uniform(3.0, 8.0)
+    _goes_on(scene)
     node.start()
 
 
 def _one_paused(scene: Scene) -> Iterator[float]:
-    """Freeze one of three brokers until the others have put it out, and let it come back."""
+    """Freeze one of three brokers until the others have put it out and all goes on, and let it come back."""
     node = _any_of(scene)
     node.pause()
     yield scene.rng.uniform(3.0, 8.0)
+    _goes_on(scene)
     node.resume()
+
+
+def _goes_on(scene: Scene) -> None:
+    """Wait until every stage commits while one of three brokers is away."""
+    began, watch = now_ms(), scene.world.watch
+    scene.until("all to go on without a broker", lambda: all(made > began for made in watch.committed.values()))
 
 
 def _any_of(scene: Scene) -> EmbeddedKafka:
@@ -142,6 +150,16 @@ def _told(scene: Scene) -> None:
 
 def _tell(client: Any, *command: str) -> None:
     client.execute_command(*command)
+
+
+def beside(layout: str) -> tuple[Kind, ...]:
+    """Return what strikes the servers of another layout than that where stages run apart, beside what strikes there."""
+    return (
+        Kind(f"beside.{layout}.kafka-killed", kafka_killed),
+        Kind(f"beside.{layout}.kafka-paused", _kafka_paused),
+        Kind(f"beside.{layout}.redis-killed", _redis_killed),
+        Kind(f"beside.{layout}.redis-wiped", _redis_wiped),
+    )
 
 
 KAFKA: Final = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -15,6 +16,7 @@ from chaos.auditor import audit
 from chaos.evidence import Evidence, Row
 from chaos.findings import Sort
 from chaos.judge import judge
+from chaos.open_transactions import open_transactions
 from chaos.parcels import DUPLICATE
 from chaos.world import KIND_HEADER, World
 from riverrun.records.items import LABELLED, ModelVersion
@@ -31,7 +33,6 @@ def _copy(evidence: Evidence) -> Evidence:
         raw={place: list(records) for place, records in evidence.raw.items()},
         rows={kind: list(rows) for kind, rows in evidence.rows.items()},
         progress={place: list(rows) for place, rows in evidence.progress.items()},
-        open=list(evidence.open),
     )
 
 
@@ -127,10 +128,6 @@ def _no_version(evidence: Evidence) -> None:
     del rows[next(number for number, row in enumerate(rows) if isinstance(row.item, ModelVersion))]
 
 
-def _open_transaction(evidence: Evidence) -> None:
-    evidence.open.append("somewhere")
-
-
 def _miscounted(stage: str, counter: str) -> Tamper:
     def tamper(evidence: Evidence) -> None:
         said = evidence.progress[stage, 0][-1]
@@ -158,7 +155,6 @@ _CASES: list[tuple[str, Tamper, Sort]] = [
     ("label that came too late", _label_of_too_late, Sort.WRONG),
     ("version with another digest", _other_digest, Sort.WRONG),
     ("version not published", _no_version, Sort.LOST),
-    ("open transaction", _open_transaction, Sort.WRONG),
     ("miscounted duplicates", _miscounted("ingest", "duplicates"), Sort.WRONG),
     ("miscounted pending", _miscounted("labels", "pending"), Sort.WRONG),
 ]
@@ -182,10 +178,48 @@ def test_what_cannot_be_read_is_wrong(evidence: Evidence) -> None:
     """A record that breaks a check is a finding, and the other checks are still made."""
     copy = _copy(evidence)
     copy.rows[Kind.EVENTS][5] = copy.rows[Kind.EVENTS][5]._replace(item=None)
-    copy.open.append("somewhere")
+    _change(copy.rows[Kind.DEAD_LETTERS], 3, reason="")
     findings = judge(copy)
     assert any("cannot be judged" in finding.text for finding in findings)
-    assert any("a transaction is open" in finding.text for finding in findings)
+    assert any("gives no reason" in finding.text for finding in findings)
+
+
+def test_an_open_transaction_is_found(undisturbed: World) -> None:
+    """Whatever topic it is in, also where nobody looks for records; and nothing once it has ended."""
+    kafka, name = undisturbed.addresses.kafka, undisturbed.plan.name
+    assert list(open_transactions(kafka, name)) == []
+    writer = undisturbed.deployment.log.writer("left-open")
+    writer.open()
+    writer.begin()
+    writer.send(f"{name}.alert-signals", 0, b"k", b"v", ())
+    deadline = time.monotonic() + 20
+    while not (found := list(open_transactions(kafka, name, patience_s=0.0))) and time.monotonic() < deadline:
+        pass
+    assert [finding.sort for finding in found] == [Sort.WRONG]
+    assert f"{name}.alert-signals[0]" in found[0].text
+    writer.abort()
+    assert list(open_transactions(kafka, name)) == []
+    writer.close()
+
+
+def test_an_empty_redis_is_found(undisturbed: World) -> None:
+    """Not only what is wrong there, but that nothing is: nobody can take that for what the events amount to."""
+    with closing(redis.Redis.from_url(undisturbed.addresses.redis_url)) as client:
+        pattern = f"riverrun:{{{undisturbed.plan.name}:*}}:*"
+        kept = {key: client.dump(key) for key in client.scan_iter(pattern)}
+        assert len(kept) > 2
+        client.delete(*kept)
+        assert audit(undisturbed), "nothing was said"
+        for key, dump in kept.items():
+            assert isinstance(dump, bytes)
+            client.restore(key, 0, dump)
+        marker = next(key for key in kept if key.endswith(b":marker"))
+        client.delete(marker)
+        assert audit(undisturbed), "nothing was said"
+        dump = kept[marker]
+        assert isinstance(dump, bytes)
+        client.restore(marker, 0, dump)
+    assert audit(undisturbed) == []
 
 
 def test_what_is_wrong_in_redis_is_found(undisturbed: World) -> None:

@@ -93,3 +93,16 @@ def test_a_run_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     second.forget()
     with pytest.raises(FileNotFoundError):
         Report(parts, 7, "long").resume()
+
+
+def test_what_takes_too_long_to_recover_from_is_told(tmp_path: Path) -> None:
+    """By kind where it struck often, so that none hides behind the many others; one outlier of twenty is borne with."""
+    report = Report(tmp_path / "chaos.json", 7, "long")
+    quick = [Strike("kill.score", 1_000, 1_010, 2.0, 2.01)] * 500
+    outlier = [Strike("zombie", 1_000, 1_010, seconds, seconds) for seconds in (*[3.0] * 19, 30.0)]
+    slow = [Strike("redis.killed", 1_000, 1_010, 5.1, 5.2)] * 20
+    seldom = [Strike("stages.moved", 1_000, 1_010, 60.0, 60.0)] * 3
+    report.add(Outcome("apart", 7_001, strikes=[*quick, *outlier, *slow, *seldom]))
+    assert report.slow == {"redis.killed": 5.1}
+    document = json.loads((tmp_path / "chaos.json").read_text(encoding="utf-8"))
+    assert document["too_slow"] == {"redis.killed": 5.1}

@@ -13,6 +13,7 @@ from chaos.services import STAGES
 _REACH = {
     **{f"kill.{stage}": 200 for stage in (*STAGES, "drift", "alerts", "gateway")},
     "failpoint.": 20,
+    "alerts.failpoint.": 20,
     "zombie": 100,
     "kafka.killed": 20,
     "kafka.paused": 20,
@@ -59,6 +60,8 @@ def test_faults_that_work_on_the_same_thing_do_not_strike_together() -> None:
     }
     assert frozenset({"kill", "redis"}) in pairs
     assert frozenset({"kafka", "redis"}) in pairs
+    # Whatever strikes elsewhere strikes together with a server that dies or loses what it had.
+    assert {frozenset({"beside", other}) for other in ("failpoint", "kill", "member", "network", "zombie")} <= pairs
     assert all(len(pair) > 1 for pair in pairs - {frozenset({"kill"})})
     assert not {frozenset({"kill", "sigterm"}), frozenset({"kafka", "sigterm"})} & pairs
 

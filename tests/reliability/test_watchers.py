@@ -102,7 +102,7 @@ def test_a_witness_sees_all_of_a_run(undisturbed: World) -> None:
     watchers = PredictionsWatcher(undisturbed.deployment, kafka), RedisWatcher(url, undisturbed.plan.name)
     witness = Witness(*watchers)
     topic = undisturbed.deployment.topology.names[Kind.PREDICTIONS]
-    made = sum(len(read_partition(kafka, topic, number)[0]) for number in range(undisturbed.plan.partitions))
+    made = sum(len(read_partition(kafka, topic, number)) for number in range(undisturbed.plan.partitions))
     undisturbed.wait("all predictions", lambda: watchers[0].count >= made and watchers[1].looks > 1)
     witness.close()
     assert watchers[0].count == made > 100
