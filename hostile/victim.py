@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 __all__ = ["Victim"]
 
 _EXIT_LIMIT_S: Final = 60.0
+_ENDS: Final = (0, -signal.SIGTERM)
+"""Some end well and say so, some end by the signal that they were sent, when all is done."""
 
 
 class Victim:
@@ -25,6 +27,8 @@ class Victim:
         Its settings, over those of this process.
     log
         Where its output goes.
+    ends
+        Exit codes of a good end.
 
     Attributes
     ----------
@@ -34,12 +38,15 @@ class Victim:
         The most memory that any of its lives had, in MiB; 0 where the system does not tell.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], log: Path, ends: Collection[int] = _ENDS
+    ) -> None:
         self.crashes = 0
         self.peak_rss_mb = 0.0
         self._command = list(command)
         self._environment = {**os.environ, **environment}
         self._log = log
+        self._ends = ends
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -76,8 +83,7 @@ class Victim:
         self._process = None
         process.send_signal(signal.SIGTERM)
         try:
-            # Some end well and say so, some end by the signal that they were sent, when all is done.
-            self.crashes += process.wait(_EXIT_LIMIT_S) not in (0, -signal.SIGTERM)
+            self.crashes += process.wait(_EXIT_LIMIT_S) not in self._ends
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -43,7 +43,7 @@ _CHANGELOG: Final = {
     # for a week, with a state a second.
     "segment.ms": "60000",
     "min.cleanable.dirty.ratio": "0.01",
-    
+    "max.message.bytes": str(_MOST_STATE),
 }
 _SESSION_S: Final = 6.0
 
@@ -110,7 +110,7 @@ class AlertsApp:
             # A commit gets no further than to the end of one of the intake's transactions, of which there are four a
             # second: with fewer commits Faust would fall behind, and keep what it has not committed in memory.
             broker_commit_interval=0.1,
-            
+            producer_max_request_size=_MOST_STATE,
             table_standby_replicas=0,
             TableManager=PromptTables,
             consumer_group_instance_id=os.environ.get(INSTANCE) or None,

@@ -20,9 +20,9 @@ from riverrun.events.reasons import Reason, RefusedError
 from riverrun.events.stream import IngestStream
 from riverrun.records.definition import field_types
 from riverrun.records.items import Event
-from services.gateway.problems import Problem, ProblemKind
+from services.gateway.problems import Members, Problem, ProblemKind
 
-__all__ = ["Admission", "Admitted", "Defaults", "Limits", "new_id", "now_ms"]
+__all__ = ["Admission", "Admitted", "Defaults", "Limits", "new_id", "now_ms", "unreadable"]
 
 
 def new_id() -> str:
@@ -56,6 +56,12 @@ class Admitted(NamedTuple):
 
     event: Event
     record: Outgoing
+
+
+def unreadable(refused: RefusedError) -> Problem:
+    """Return the problem that a body is which cannot be parsed."""
+    kind = ProblemKind.BAD_REQUEST if refused.reason is Reason.NOT_JSON else ProblemKind.REFUSED
+    return Problem(kind, refused.detail, members={"reason": refused.reason.value})
 
 
 class Admission:
@@ -101,8 +107,7 @@ class Admission:
         try:
             given, listed = parse_objects(body)
         except RefusedError as refused:
-            kind = ProblemKind.BAD_REQUEST if refused.reason is Reason.NOT_JSON else ProblemKind.REFUSED
-            raise Problem(kind, refused.detail, members={"reason": refused.reason.value}) from refused
+            raise unreadable(refused) from refused
         if len(given) > self._max_items:
             detail = f"{len(given)} events at once, {self._max_items} are allowed"
             raise Problem(ProblemKind.REFUSED, detail, members={"reason": Reason.TOO_LARGE.value})
@@ -112,7 +117,7 @@ class Admission:
             try:
                 admitted.append(self._admit(each, received, headers))
             except RefusedError as refused:
-                members: dict[str, object] = {"reason": refused.reason.value, "position": position}
+                members: Members = {"reason": refused.reason.value, "position": position}
                 raise Problem(ProblemKind.REFUSED, refused.detail, members=members) from refused
         return admitted, listed
 

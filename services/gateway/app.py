@@ -57,6 +57,7 @@ def create_app(parts: Parts, keys: Keys) -> Gate:
         redirect_slashes=False,
         lifespan=life,
     )
+    app.state.body_timeout_s = parts.settings.body_timeout_s
     routers = [*(group.routes(parts) for group in _GROUPS), _documents(app, parts)]
     for router in routers:
         app.include_router(router)
@@ -93,14 +94,26 @@ def _documents(app: FastAPI, parts: Parts) -> APIRouter:
     router = APIRouter(route_class=GuardedRoute, tags=["documents"])
     made: dict[str, dict[str, Any]] = {}
 
-    @router.get("/openapi.json", operation_id="getOpenapi", summary="This document.", openapi_extra=needs(None))
+    @router.get(
+        "/openapi.json",
+        operation_id="getOpenapi",
+        summary="This document.",
+        description="The routes of this gateway, by OpenAPI 3.1; what events look like is the pipeline's own.",
+        openapi_extra=needs(None),
+        responses=_described("openapi", "3.1.0", "paths"),
+    )
     async def openapi() -> JSONResponse:
         if "openapi" not in made:
             made["openapi"] = build_openapi(app, parts)
         return JSONResponse(made["openapi"])
 
     @router.get(
-        "/asyncapi.json", operation_id="getAsyncapi", summary="What the topics hold.", openapi_extra=needs(None)
+        "/asyncapi.json",
+        operation_id="getAsyncapi",
+        summary="What the topics hold.",
+        description="The topics of the pipeline with the Avro schemas of their records, by AsyncAPI 3.",
+        openapi_extra=needs(None),
+        responses=_described("asyncapi", "3.0.0", "channels"),
     )
     async def asyncapi() -> JSONResponse:
         if "asyncapi" not in made:
@@ -108,3 +121,17 @@ def _documents(app: FastAPI, parts: Parts) -> APIRouter:
         return JSONResponse(made["asyncapi"])
 
     return router
+
+
+def _described(kind: str, version: str, content: str) -> dict[int | str, dict[str, Any]]:
+    """Return the good response of a route with a document of a kind, whose greatest member is named."""
+    properties: dict[str, Any] = {
+        kind: {"type": "string", "pattern": rf"^{version[0]}\."},
+        "info": {"type": "object", "required": ["title", "version"]},
+        content: {"type": "object"},
+    }
+    schema = {"type": "object", "required": list(properties), "properties": properties}
+    example = {kind: version, "info": {"title": "riverrun: flights", "version": __version__}, content: {}}
+    return {
+        200: {"description": "The document.", "content": {"application/json": {"schema": schema, "example": example}}}
+    }

@@ -118,6 +118,9 @@ class Gate:
         settings = self._settings
         if self._tally.in_work > settings.max_concurrent:
             raise Problem(ProblemKind.UNAVAILABLE, "too many requests are in work", headers={"Retry-After": "1"})
+        if "\n" in scope["path"]:
+            # Starlette's expressions end in `$`, which lets a line end follow: such a path would be taken for another.
+            raise Problem(ProblemKind.NOT_FOUND)
         headers: Mapping[bytes, bytes] = dict(scope["headers"])
         now = time.monotonic()
         if scope["path"] not in OPEN_PATHS:

@@ -13,6 +13,7 @@ from riverrun.api_keys import SCOPES, ApiKey, Scope
 from riverrun.errors import RiverrunError
 from services.gateway.gate import CALLER, OPEN_PATHS
 from services.gateway.problems import Problem, ProblemKind
+from services.gateway.routes.bodies import DocumentRequest
 
 __all__ = ["SCOPE", "GuardedRoute", "anyone", "guarded", "needs"]
 
@@ -48,6 +49,8 @@ class GuardedRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         """Return the handler, guarded."""
         handler = super().get_route_handler()
+        if self.body_field is not None:
+            handler = _of_documents(handler)
         scope = (self.openapi_extra or {}).get(SCOPE)
         if scope == _OPEN and self.path in OPEN_PATHS:
             return handler
@@ -56,6 +59,13 @@ class GuardedRoute(APIRoute):
         if scope not in SCOPES:
             raise RiverrunError(f"the route {self.path} names no scope", hint="pass openapi_extra=needs(Scope...)")
         return guarded(handler, SCOPES[scope])
+
+
+def _of_documents(handler: Handler) -> Handler:
+    async def read(request: Request) -> Response:
+        return await handler(DocumentRequest(request.scope, request.receive))
+
+    return read
 
 
 def guarded(handler: Callable[[Request], Awaitable[Response]], needed: Scope | None) -> Handler:

@@ -10,11 +10,11 @@ from fastapi.openapi.utils import get_openapi
 
 from riverrun import __version__
 from riverrun.pipeline.schemas import Kind
-from riverrun.records.definition import StreamSchema
 from services.gateway.event_schema import JsonSchema, event_example, event_schema
 from services.gateway.guarded import SCOPE
+from services.gateway.openapi_problems import problem_response, problem_schema
 from services.gateway.parts import Parts
-from services.gateway.problems import PROBLEM_TYPE, ProblemKind
+from services.gateway.problems import ProblemKind
 
 __all__ = ["build", "events_body", "prediction_responses", "publish_responses"]
 
@@ -25,45 +25,45 @@ Every request but those for health needs an API key (`riverrun keys make`), as a
 `X-API-Key`, or as the password of basic authentication. A key has scopes; what an operation needs is in its
 `x-riverrun-scope`. Errors are problem documents (RFC 9457).
 """
-_FEATURES: Final[dict[Kind, JsonSchema]] = {
-    Kind.BOOL: {"type": "boolean"},
-    Kind.INT: {"type": "integer"},
-    Kind.FLOAT: {"type": "number"},
-    Kind.TEXT: {"type": "string"},
-    Kind.BYTES: {"type": "string"},
+_FEATURES: Final[dict[Kind, tuple[JsonSchema, Any]]] = {
+    Kind.BOOL: ({"type": "boolean"}, True),
+    Kind.INT: ({"type": "integer"}, 1),
+    Kind.FLOAT: ({"type": "number"}, 1.5),
+    Kind.TEXT: ({"type": "string"}, "text"),
+    Kind.BYTES: ({"type": "string"}, "text"),
 }
+"""The JSON Schema of each kind of feature, and an example."""
+
 _RECORD: Final[JsonSchema] = {
     "type": "object",
     "description": "Where the event's record lies in Kafka.",
     "required": ["topic", "partition", "offset"],
     "properties": {"topic": {"type": "string"}, "partition": {"type": "integer"}, "offset": {"type": "integer"}},
 }
-_WITHOUT_BODY: Final = (ProblemKind.TOO_LARGE, ProblemKind.NOT_JSON)
 
 
-def events_body(stream: StreamSchema, max_text: int, max_items: int) -> JsonSchema:
-    """Return the request body of a route that takes one event or several."""
-    example = event_example(stream)
-    one = {"$ref": f"#/components/schemas/{_event_name(stream)}"}
-    schema = {"oneOf": [one, {"type": "array", "items": one, "maxItems": max_items}]}
+def events_body(parts: Parts, stream: str) -> JsonSchema:
+    """Return the request body of a route that takes one event of a stream, or several."""
+    admission = parts.admission(stream)
+    schema, name = admission.stream.schema, f"Event-{stream}"
+    rules = [rule for each in parts.pipeline.streams if each.name == stream for rule in parts.pipeline.rules_for(each)]
+    example = event_example(schema, rules)
+    one = {"$ref": f"#/components/schemas/{name}"}
+    several = {"type": "array", "items": one, "maxItems": parts.settings.max_items}
     examples = {"one": {"value": example}, "several": {"value": [example]}}
-    content = {"application/json": {"schema": schema, "examples": examples}}
+    content = {"application/json": {"schema": {"oneOf": [one, several]}, "examples": examples}}
     # The schema of the event itself goes to the components: `build` takes it from here.
-    return {"required": True, "content": content, _EVENT: (_event_name(stream), event_schema(stream, max_text))}
+    return {"required": True, "content": content, _EVENT: (name, event_schema(schema, admission.max_text, rules))}
 
 
 _EVENT: Final = "x-event"
-
-
-def _event_name(stream: StreamSchema) -> str:
-    return f"Event-{stream.name}"
 
 
 def prediction_responses(parts: Parts) -> dict[int | str, dict[str, Any]]:
     """Return the good response of the route that predicts."""
     kinds = parts.pipeline.feature_kinds
     properties: JsonSchema = {
-        name: {"anyOf": [_FEATURES[value.kind], {"type": "null"}]} for name, value in kinds.items()
+        name: {"anyOf": [_FEATURES[value.kind][0], {"type": "null"}]} for name, value in kinds.items()
     }
     binary = parts.pipeline.task == "binary"
     prediction: JsonSchema = {
@@ -95,12 +95,13 @@ def prediction_responses(parts: Parts) -> dict[int | str, dict[str, Any]]:
         "model": parts.pipeline.champion.name,
         "version": 10_000,
         "prediction": 0.25,
-        "features": dict.fromkeys(properties),
+        "features": {name: _FEATURES[value.kind][1] for name, value in kinds.items()},
         "contributions": {"(intercept)": -1.0},
         "record": {"topic": parts.pipeline.predict_on.topic, "partition": 0, "offset": 4711},
     }
     schema = {"oneOf": [one, {"type": "array", "items": one}]}
-    content = {"application/json": {"schema": schema, "example": example}}
+    examples = {"one": {"value": example}, "several": {"value": [example]}}
+    content = {"application/json": {"schema": schema, "examples": examples}}
     return {200: {"description": "Predicted, and the event is in Kafka.", "content": content}}
 
 
@@ -127,8 +128,8 @@ def build(app: FastAPI, parts: Parts) -> JsonSchema:
     schemas = components.setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    schemas["Problem"] = _problem_schema()
-    components["responses"] = {kind.name: _problem_response(kind) for kind in ProblemKind}
+    schemas["Problem"] = problem_schema()
+    components["responses"] = {kind.name: problem_response(kind) for kind in ProblemKind}
     components["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
         "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -151,7 +152,7 @@ def _complete(operation: JsonSchema, parts: Parts, schemas: JsonSchema) -> None:
     for kind in ProblemKind:
         if str(kind.status) in responses and kind is not ProblemKind.REFUSED:
             continue
-        if body is None and kind in _WITHOUT_BODY:
+        if body is None and kind is ProblemKind.NOT_JSON:
             continue
         if operation[SCOPE] == "none" and kind in (ProblemKind.NO_KEY, ProblemKind.NOT_ALLOWED):
             continue
@@ -161,31 +162,28 @@ def _complete(operation: JsonSchema, parts: Parts, schemas: JsonSchema) -> None:
         schemas[name] = schema
     for parameter in operation.get("parameters", ()):
         if parameter["name"] == "pipeline":
-            parameter["schema"] = {"type": "string", "enum": [parts.pipeline.name]}
+            name = parts.pipeline.name
+            parameter |= {"description": "The pipeline that this gateway serves.", "example": name}
+            parameter["schema"] = {"type": "string", "enum": [name]}
+    for described in (body or {}, *responses.values()):
+        for media in described.get("content", {}).values():
+            _exemplify(media, schemas)
 
 
-def _problem_schema() -> JsonSchema:
-    return {
-        "title": "Problem",
-        "description": "What went wrong (RFC 9457).",
-        "type": "object",
-        "required": ["type", "title", "status"],
-        "properties": {
-            "type": {"type": "string", "enum": [kind.type for kind in ProblemKind]},
-            "title": {"type": "string"},
-            "status": {"type": "integer", "minimum": 400, "maximum": 599},
-            "detail": {"type": "string"},
-            "reason": {"type": "string", "description": "The reason code that a dead letter would have."},
-            "position": {"type": "integer", "description": "Which of several events was refused, from 0."},
-        },
+def _exemplify(media: JsonSchema, schemas: JsonSchema) -> None:
+    """Give a body that has no example those of its documents: pydantic puts them where few readers look."""
+    if "example" in media or "examples" in media:
+        return
+    schema = media.get("schema", {})
+    if schema.get("type") == "array":
+        media["example"] = _referred(schema["items"], schemas).get("examples", [])
+        return
+    documents = [_referred(one, schemas) for one in schema.get("oneOf", [schema])]
+    media["examples"] = {
+        each["title"]: {"value": example} for each in documents for example in each.get("examples", ())[:1]
     }
 
 
-def _problem_response(kind: ProblemKind) -> JsonSchema:
-    example = {"type": kind.type, "title": kind.title, "status": kind.status}
-    content = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}
-    response: JsonSchema = {"description": kind.title, "content": {PROBLEM_TYPE: content}}
-    if kind in (ProblemKind.TOO_MANY, ProblemKind.UNAVAILABLE):
-        wait = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
-        response["headers"] = {"Retry-After": wait}
-    return response
+def _referred(schema: JsonSchema, schemas: JsonSchema) -> JsonSchema:
+    found: JsonSchema = schemas.get(schema.get("$ref", "").rpartition("/")[2], {})
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from enum import Enum
-from typing import Final
+from typing import Final, TypedDict
 
 import orjson
 from fastapi.exceptions import RequestValidationError
@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from riverrun.errors import RiverrunError, SettingsError, UnavailableError
 
-__all__ = ["PROBLEM_TYPE", "Problem", "ProblemKind", "problem_body", "respond", "translate"]
+__all__ = ["PROBLEM_TYPE", "Fault", "Members", "Problem", "ProblemKind", "problem_body", "respond", "translate"]
 
 _LOG: Final = logging.getLogger(__name__)
 PROBLEM_TYPE: Final = "application/problem+json"
@@ -50,6 +50,24 @@ class ProblemKind(Enum):
         return f"urn:riverrun:problem:{self.code}"
 
 
+class Fault(TypedDict):
+    """One thing that is wrong with a request: where it stands there, and what is wrong."""
+
+    where: str
+    what: str
+
+
+class Members(TypedDict, total=False):
+    """What a problem document may have beside what RFC 9457 names; `openapi_problems` describes each to callers."""
+
+    errors: list[Fault]
+    reason: str
+    position: int
+    error_code: int
+    message: str
+    troubles: dict[str, str]
+
+
 _BY_STATUS: Final = {kind.status: kind for kind in ProblemKind}
 
 
@@ -74,11 +92,11 @@ class Problem(HTTPException):
         detail: str = "",
         *,
         headers: Mapping[str, str] | None = None,
-        members: Mapping[str, object] | None = None,
+        members: Members | None = None,
     ) -> None:
         super().__init__(kind.status, detail, dict(headers or {}))
         self.kind = kind
-        self.members = dict(members or {})
+        self.members: Members = {} if members is None else members
 
 
 def problem_body(problem: Problem) -> bytes:
@@ -87,7 +105,7 @@ def problem_body(problem: Problem) -> bytes:
     document: dict[str, object] = {"type": kind.type, "title": kind.title, "status": kind.status}
     if problem.detail:
         document["detail"] = _shortened(problem.detail)
-    return orjson.dumps(document | problem.members)
+    return orjson.dumps({**document, **problem.members})
 
 
 def _shortened(detail: str) -> str:
@@ -118,7 +136,7 @@ def translate(error: Exception) -> Problem:
 
 
 def _invalid(error: RequestValidationError) -> Problem:
-    faults = [
+    faults: list[Fault] = [
         {"where": "/".join(str(part) for part in fault["loc"]), "what": _shortened(str(fault["msg"]))}
         for fault in error.errors()[:20]
     ]

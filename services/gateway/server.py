@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -18,32 +18,92 @@ from services.gateway.settings import GatewaySettings
 __all__ = ["BoundedHttp", "GatewayServer", "configure"]
 
 _MOST_HEAD: Final = 32_768
+HEAD_S: Final = 10.0
+"""So many seconds a request's head may take to come in, once the connection is open or its first byte is there."""
+
+_SPOKEN: Final = ("1.1", "1.0")
 _KEEP_ALIVE_S: Final = 30
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """HTTP with a bound on what comes before a body: the parser itself would collect headers for ever."""
+    """HTTP with a bound on what comes before a body, and held to what the parser lets pass though HTTP does not.
+
+    The parser itself would collect headers for ever, take versions that are not spoken here, and requests that name no
+    host, or two: what stands before us may read such a request in another way than we do.
+    """
 
     _head = 0
+    _is_begun = False
+    _refusal: Problem | None = None
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the first head."""
+        super().connection_made(cast("asyncio.Transport", transport))
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        self._await_nothing()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in, unless a request's head has become too long."""
         if self._head > _MOST_HEAD:
-            self._end(Problem(ProblemKind.LONG_HEAD, f"a request's head may have {_MOST_HEAD} bytes"))
+            self._end(_too_long())
             return
         if self._head >= 0:
             self._head += len(data)
         super().data_received(data)
+        if self._is_begun and self._late is None:
+            self._await_head()
+
+    def _await_head(self) -> None:
+        self._late = self.loop.call_later(HEAD_S, self._give_up)
+
+    def _await_nothing(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _give_up(self) -> None:
+        """Hang up on who says nothing, or not all, and tell the latter why, unless it is being told something."""
+        self._late = None
+        is_answering = self.cycle is not None and not self.cycle.response_complete
+        if self._is_begun and not is_answering and not self.transport.is_closing():
+            self._end(Problem(ProblemKind.BAD_REQUEST, f"the head did not come in within {HEAD_S:.0f} s"))
+        else:
+            self.transport.close()
 
     def on_message_begin(self) -> None:
         """Begin to count."""
-        self._head = 0
+        self._head, self._is_begun = 0, True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Stop counting: what follows is the body, which the gate counts."""
-        self._head = -1
+        self._head, self._is_begun = -1, False
+        self._await_nothing()
+        self._check()
         super().on_headers_complete()
+
+    def _check(self) -> None:
+        """Refuse a head that is too long, or that HTTP does not allow."""
+        size, hosts = len(self.url), 0
+        for name, value in self.headers:
+            size += len(name) + len(value) + 4
+            hosts += name == b"host"
+        version = self.parser.get_http_version()
+        if size > _MOST_HEAD:
+            # It came in one piece with its end, so that it was not counted.
+            self._refusal = _too_long()
+        elif version not in _SPOKEN:
+            self._refusal = Problem(ProblemKind.BAD_REQUEST, "this speaks HTTP/1.1")
+        elif hosts > 1 or (not hosts and version == "1.1"):
+            self._refusal = Problem(ProblemKind.BAD_REQUEST, "a request has one header `Host`")
+        if self._refusal is not None:
+            # The parser stops, and `send_400_response` is called.
+            raise self._refusal
 
     def on_message_complete(self) -> None:
         """Count again: another head follows."""
@@ -52,7 +112,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
-        self._end(Problem(ProblemKind.BAD_REQUEST, msg))
+        self._end(self._refusal or Problem(ProblemKind.BAD_REQUEST, msg))
 
     def _end(self, problem: Problem) -> None:
         body = problem_body(problem)
@@ -63,6 +123,10 @@ class BoundedHttp(HttpToolsProtocol):
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
+
+
+def _too_long() -> Problem:
+    return Problem(ProblemKind.LONG_HEAD, f"a request's head may have {_MOST_HEAD} bytes")
 
 
 class GatewayServer(uvicorn.Server):

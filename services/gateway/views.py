@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -15,7 +15,7 @@ from riverrun.records.headers import Stamp
 from riverrun.records.ids import ManifestIds, entry_from_json
 from riverrun.records.items import Alert, AlertCommand, ModelAlias, ModelVersion, Source
 from riverrun.runtime.ports import Record
-from riverrun.subscriptions import CommandError, subscription_of
+from riverrun.subscriptions import MOST_SUBSCRIPTIONS, CommandError, subscription_of
 
 __all__ = ["AlertsView", "Heard", "ModelsView", "Subscription", "offer_schema"]
 
@@ -105,6 +105,7 @@ class AlertsView:
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._alerts: deque[Heard] = deque(maxlen=_ALERTS_KEPT)
+        self._declared: frozenset[str] = frozenset()
         self._subscriptions: dict[str, AlertCommand] = {}
         self._listeners: set[asyncio.Queue[Heard | None]] = set()
 
@@ -126,9 +127,26 @@ class AlertsView:
             if item.action == "subscribe":
                 # Others may write commands too; what the alerts service skips is no subscription.
                 with suppress(CommandError):
-                    self._subscriptions[subscription_of(item).name] = item
+                    name = subscription_of(item).name
+                    if name not in self._declared and self._has_room(name):
+                        self._subscriptions[name] = item
             elif item.action == "unsubscribe":
                 self._subscriptions.pop(item.subscription, None)
+
+    def declare(self, names: Iterable[str]) -> None:
+        """Leave names to the pipeline file: what commands say of them is none, as for the alerts service."""
+        with self._lock:
+            self._declared = frozenset(names)
+            for name in self._declared:
+                self._subscriptions.pop(name, None)
+
+    def has_room(self, name: str) -> bool:
+        """Tell whether a subscription of this name can be made: there is one to be replaced, or not too many."""
+        with self._lock:
+            return self._has_room(name)
+
+    def _has_room(self, name: str) -> bool:
+        return name in self._subscriptions or len(self._subscriptions) < MOST_SUBSCRIPTIONS
 
     def _decode(self, record: Record) -> object:
         # These need no headers: whoever writes them may be another client.

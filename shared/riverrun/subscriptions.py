@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast, get_args
+from typing import Final, cast, get_args
 from urllib.parse import urlsplit
 
 from riverrun.errors import RiverrunError
@@ -12,7 +12,11 @@ from riverrun.pipeline.alerts import SECRET_NAME, SEGMENT, SEVERITIES, Channel, 
 from riverrun.pipeline.checks.names import PIPELINE_NAME
 from riverrun.records.items import AlertCommand
 
-__all__ = ["CommandError", "Subscription", "subscription_of"]
+__all__ = ["MOST_SUBSCRIPTIONS", "CommandError", "Subscription", "subscription_of"]
+
+MOST_SUBSCRIPTIONS: Final = 100
+"""As many may be made by commands, beside the pipeline file's: each has a thread of the alerts service and its
+connections, is part of its state, and is named in alerts."""
 
 
 class CommandError(RiverrunError):

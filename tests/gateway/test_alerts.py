@@ -9,36 +9,13 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from riverrun.adapters.kafka_log import kafka_producer
 from riverrun.records.headers import Stamp
-from riverrun.records.items import Alert, AlertCommand, Source
+from riverrun.records.items import AlertCommand, Source
 from riverrun.records.topics import Kind
 from riverrun.subscriptions import subscription_of
-from tests.gateway.world import NAME, GatewayWorld, until
+from tests.gateway.world import DECLARED, NAME, GatewayWorld, until
 
 BASE = f"/v1/pipelines/{NAME}"
-
-
-def raise_alert(world: GatewayWorld, name: str, status: str = "raised") -> None:
-    """Write an alert, as the alerts service does."""
-    alert = Alert(
-        id=f"{name}-{status}",
-        incident=name,
-        status=status,
-        rule="quality",
-        kind="quality",
-        severity="warning",
-        subject="line",
-        time=1_700_000_000_000,
-        title="It got worse",
-        source=Source("t", 0, 1),
-        segment={"place": "x"},
-        values={"value": 0.7, "nothing": float("nan")},
-    )
-    producer = kafka_producer(dict(world.addresses.kafka))
-    topic = world.deployment.topology.names[Kind.ALERTS]
-    producer.produce(topic, world.deployment.wire.codecs.encode(alert), name.encode(), 0)
-    assert producer.flush(30) == 0
 
 
 def listed(world: GatewayWorld, name: str) -> list[dict[str, object]]:
@@ -62,8 +39,8 @@ def commands(world: GatewayWorld) -> list[AlertCommand]:
 
 def test_alerts_are_listed(world: GatewayWorld) -> None:
     """What the alerts service wrote is listed, oldest first; `after` and `limit` cut the list."""
-    raise_alert(world, "first")
-    raise_alert(world, "first", "resolved")
+    world.raise_alert("first")
+    world.raise_alert("first", "resolved")
     until(lambda: len(listed(world, "first")) == 2, "both are listed")
     one, two = listed(world, "first")
     assert (one["status"], two["status"], one["segment"]) == ("raised", "resolved", {"place": "x"})
@@ -71,6 +48,33 @@ def test_alerts_are_listed(world: GatewayWorld) -> None:
     after = world.ask("GET", f"{BASE}/alerts?after={one['offset']}").document
     assert [alert["id"] for alert in after if alert["incident"] == "first"] == ["first-resolved"]
     assert len(world.ask("GET", f"{BASE}/alerts?limit=1").document) == 1
+
+
+def test_all_alerts_can_be_reached_page_by_page(world: GatewayWorld) -> None:
+    """Backwards by `before` and forwards by `after`, each alert that is kept comes once, however small the page."""
+    names = [f"page-{number}" for number in range(7)]
+    for name in names:
+        world.raise_alert(name)
+    until(lambda: len(listed(world, names[-1])) == 1, "the last is listed")
+    everything = world.ask("GET", f"{BASE}/alerts?limit=1000").document
+    assert [alert["incident"] for alert in everything][-7:] == names
+    offsets = [alert["offset"] for alert in everything]
+    backwards: list[int] = []
+    place = f"before={2**62}"
+    while page := world.ask("GET", f"{BASE}/alerts?limit=3&{place}").document:
+        assert page[-1]["offset"] not in backwards
+        backwards = [*(alert["offset"] for alert in page), *backwards]
+        place = f"before={backwards[0]}"
+    assert backwards == offsets
+    forwards: list[int] = []
+    place = "after=-1"
+    while page := world.ask("GET", f"{BASE}/alerts?limit=3&{place}").document:
+        assert page[0]["offset"] not in forwards
+        forwards += [alert["offset"] for alert in page]
+        place = f"after={forwards[-1]}"
+    assert forwards == offsets
+    between = world.ask("GET", f"{BASE}/alerts?after={offsets[-4]}&before={offsets[-1]}").document
+    assert [alert["offset"] for alert in between] == offsets[-3:-1]
 
 
 def events(lines: Iterator[str]) -> Iterator[dict[str, str]]:
@@ -87,7 +91,7 @@ def events(lines: Iterator[str]) -> Iterator[dict[str, str]]:
 
 def test_alerts_are_followed_live(world: GatewayWorld) -> None:
     """A listener gets old alerts from where it says, then each new one as it comes; it can go on where it was."""
-    raise_alert(world, "live")
+    world.raise_alert("live")
     until(lambda: len(listed(world, "live")) == 1, "the first is listed")
     headers = {"Authorization": f"Bearer {world.key}"}
     start = int(str(listed(world, "live")[0]["offset"])) - 1
@@ -98,7 +102,7 @@ def test_alerts_are_followed_live(world: GatewayWorld) -> None:
         old = next(found)
         assert json.loads(old["data"])["id"] == "live-raised"
         begin = time.monotonic()
-        raise_alert(world, "live", "acknowledged")
+        world.raise_alert("live", "acknowledged")
         new = next(found)
         assert (new["event"], json.loads(new["data"])["id"]) == ("acknowledged", "live-acknowledged")
         assert time.monotonic() - begin < 30
@@ -110,7 +114,7 @@ def test_alerts_are_followed_live(world: GatewayWorld) -> None:
 
 def test_an_alert_is_acknowledged(world: GatewayWorld) -> None:
     """The command names the incident, the key's owner and the note; an unknown alert is not found."""
-    raise_alert(world, "noted")
+    world.raise_alert("noted")
     until(lambda: len(listed(world, "noted")) == 1, "it is listed")
     reply = world.ask("POST", f"{BASE}/alerts/noted-raised/acknowledge", {"note": "on it"})
     assert reply.status == 202
@@ -134,15 +138,42 @@ def test_subscriptions_come_and_go(world: GatewayWorld) -> None:
         "segments": ["place=x"],
         "rules": ["quality"],
     }
-    assert world.ask("PUT", f"{BASE}/subscriptions/on-call", wanted).status == 202
-    until(lambda: "on-call" in names(), "it is listed")
-    (found,) = [each for each in world.ask("GET", f"{BASE}/subscriptions").document if each["name"] == "on-call"]
-    assert found == wanted | {"name": "on-call", "author": "all"}
-    (command,) = [each for each in commands(world) if each.subscription == "on-call"]
+    assert world.ask("PUT", f"{BASE}/subscriptions/passing", wanted).status == 202
+    until(lambda: "passing" in names(), "it is listed")
+    (found,) = [each for each in world.ask("GET", f"{BASE}/subscriptions").document if each["name"] == "passing"]
+    assert found == wanted | {"name": "passing", "author": "all", "declared": False}
+    (command,) = [each for each in commands(world) if each.subscription == "passing"]
     assert (command.action, command.segments, command.rules) == ("subscribe", ("place=x",), ("quality",))
-    assert world.ask("DELETE", f"{BASE}/subscriptions/on-call").status == 202
-    until(lambda: "on-call" not in names(), "it is gone")
-    assert world.ask("DELETE", f"{BASE}/subscriptions/on-call").status == 404
+    assert world.ask("DELETE", f"{BASE}/subscriptions/passing").status == 202
+    until(lambda: "passing" not in names(), "it is gone")
+    assert world.ask("DELETE", f"{BASE}/subscriptions/passing").status == 404
+
+
+def test_what_the_pipeline_file_declares_is_listed_and_stays(world: GatewayWorld) -> None:
+    """Its routes stand among the subscriptions, marked, whatever a command says; to change or end one is a conflict.
+
+    A password in the address is not told.
+    """
+
+    def declared() -> list[dict[str, object]]:
+        found = world.ask("GET", f"{BASE}/subscriptions").document
+        assert [each["name"] for each in found] == sorted(each["name"] for each in found)
+        return [each for each in found if each["declared"] or each["name"] == DECLARED["name"]]
+
+    rest = {"min_severity": "info", "segments": [], "rules": [], "author": "", "declared": True}
+    assert declared() == [DECLARED | rest]
+    forged = AlertCommand("forged", "subscribe", 1, "stranger", subscription=DECLARED["name"])
+    forged.channel, forged.secret = "apprise", "OTHER"
+    codecs, topic = world.deployment.wire.codecs, world.deployment.topology.names[Kind.ALERT_COMMANDS]
+    world.publish_raw(topic, b"forged", codecs.encode(forged))
+    assert world.ask("PUT", f"{BASE}/subscriptions/marker", {"channel": "apprise", "secret": "A"}).status == 202
+    until(lambda: "marker" in json.dumps(world.ask("GET", f"{BASE}/subscriptions").document), "all is read")
+    assert declared() == [DECLARED | rest]
+    for method, body in (("DELETE", None), ("PUT", {"channel": "apprise", "secret": "A"})):
+        reply = world.ask(method, f"{BASE}/subscriptions/{DECLARED['name']}", body)
+        assert (reply.status, reply.document["type"]) == (409, "urn:riverrun:problem:conflict")
+        assert "pipeline file" in reply.document["detail"]
+    assert [each.id for each in commands(world) if each.subscription == DECLARED["name"]] == ["forged"]
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import socket
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from fastapi import APIRouter, FastAPI
 
+from riverrun.api_keys import ApiKey
+from riverrun.api_keys import Scope as KeyScope
+from services.gateway import server
+from services.gateway.gate import CALLER
+from services.gateway.guarded import GuardedRoute, needs
+from services.gateway.routes.documents import Acknowledgement
 from tests.gateway.world import NAME, PREDICT, GatewayWorld
 
 ROUTES = (
@@ -82,6 +92,11 @@ def test_hostile_bodies_are_refused(world: GatewayWorld, body: bytes) -> None:
         ("GET", f"/v1/pipelines/{NAME}/models/%00%ff", 404),
         ("GET", f"/v1/pipelines/{NAME}/evaluations?limit=100000000000000000000000", 422),
         ("GET", f"/v1/pipelines/{NAME}/dead-letters?reason=%27%3B--", 422),
+        ("GET", f"/v1/pipelines/{NAME}/models?limit=1_0", 422),
+        ("GET", f"/v1/pipelines/{NAME}/models?limit=%20+1", 422),
+        ("GET", f"/v1/pipelines/{NAME}/alerts?after=1.0", 422),
+        ("GET", "/registry/schemas/ids/1_0", 422),
+        ("GET", "/metrics%0a", 404),
         ("GET", "/registry/schemas/ids/99999999999999999999", 422),
         ("GET", "/registry/subjects/a/versions/-1", 422),
         ("DELETE", PREDICT, 405),
@@ -105,20 +120,86 @@ def test_a_path_with_several_methods_names_all_of_them(world: GatewayWorld) -> N
 
 
 def test_only_json_is_taken(world: GatewayWorld) -> None:
-    """A body of another type, or of none, is refused with 415."""
-    for kind in (None, "text/plain", "application/x-www-form-urlencoded", "application/jsonp"):
-        head = [f"POST {PREDICT} HTTP/1.1", "Host: a", f"Authorization: Bearer {world.key}", "Content-Length: 2"]
-        if kind is not None:
-            head.append(f"Content-Type: {kind}")
-        assert _talk(world, "\r\n".join([*head, "Connection: close", "", "{}"]).encode())[0] == 415
+    """A body of another type, or of none, is refused with 415, whatever route it is for."""
+    kinds = (None, "text/plain", "application/x-www-form-urlencoded", "application/jsonp", "application/problem+json")
+    for method, path in ROUTES:
+        for kind in kinds:
+            head = [f"{method} {path} HTTP/1.1", "Host: a", f"Authorization: Bearer {world.key}", "Content-Length: 2"]
+            if kind is not None:
+                head.append(f"Content-Type: {kind}")
+            assert _talk(world, "\r\n".join([*head, "Connection: close", "", "{}"]).encode())[0] == 415, path
+
+
+GOOD_SUBSCRIPTION = '"channel":"apprise","secret":"A"'
+NOT_JSON = {
+    "NaN": b'{%b,"note":NaN}',
+    "infinity": b'{%b,"note":-Infinity}',
+    "a byte order mark": b"\xef\xbb\xbf{%b}",
+    "half a surrogate": rb'{%b,"note":"\ud800"}',
+}
+
+
+@pytest.mark.parametrize("body", NOT_JSON.values(), ids=NOT_JSON.keys())
+def test_documents_are_held_to_json_as_events_are(world: GatewayWorld, body: bytes) -> None:
+    """What Python's own parser takes and JSON does not allow is refused, though it is in a member nobody reads."""
+    path = f"/v1/pipelines/{NAME}/subscriptions/hostile"
+    reply = world.ask("PUT", path, body.replace(b"%b", GOOD_SUBSCRIPTION.encode()))
+    assert (reply.status, _is_problem(reply.status, reply.document)) == (400, True)
+
+
+def test_a_document_that_does_not_come_is_not_waited_for() -> None:
+    """The limit of time counts on routes that take documents as on those that take events."""
+    app, router = FastAPI(), APIRouter(route_class=GuardedRoute)
+    app.state.body_timeout_s = 0.05
+
+    @router.post("/noted", openapi_extra=needs(KeyScope.OPERATE))
+    async def noted(body: Acknowledgement) -> str:
+        return body.note
+
+    app.include_router(router)
+    parts, statuses = [{"type": "http.request", "body": b"{", "more_body": True}], []
+
+    async def receive() -> Any:
+        return parts.pop() if parts else await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        statuses.append(message.get("status"))
+
+    async def ask() -> None:
+        headers = [(b"content-type", b"application/json")]
+        scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/noted", "query_string": b""}
+        scope["headers"] = headers
+        scope[CALLER] = ApiKey("id", "ada", (KeyScope.OPERATE,), "", 1)
+        async with asyncio.timeout(10):
+            await app(scope, receive, send)
+
+    asyncio.run(ask())
+    assert statuses[0] == 400
+
+
+def test_documents_are_objects_in_utf_8_whose_members_come_once(world: GatewayWorld) -> None:
+    """Another encoding is no JSON; of two members of one name nobody can say which counts."""
+    path = f"/v1/pipelines/{NAME}/subscriptions/hostile"
+    good = "{" + GOOD_SUBSCRIPTION + "}"
+    assert world.ask("PUT", path, good.encode()).status == 202
+    for encoding in ("utf-16", "utf-16-le", "utf-32"):
+        assert world.ask("PUT", path, good.encode(encoding)).status == 400
+    twice = world.ask("PUT", path, good[:-1].encode() + b',"secret":"B"}')
+    assert (twice.status, twice.document["reason"]) == (422, "duplicate_field")
 
 
 RAW = {
     "no HTTP": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100), 400),
+    "no host": (b"GET / HTTP/1.1\r\n\r\n", 400),
+    "two hosts": (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+    "an old version": (b"GET / HTTP/0.9\r\nHost: a\r\n\r\n", 400),
+    "a new version": (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 400),
     "an odd method": (b"GETT / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     "a bad header": (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
     "a bad length": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400),
     "two lengths": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
+    "a long header in one piece": (b"GET / HTTP/1.1\r\nHost: a\r\nX-Long: " + b"x" * 33_000 + b"\r\n\r\n", 431),
+    "a long path in one piece": (b"GET /" + b"x" * 33_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 431),
     "a long header": (b"GET / HTTP/1.1\r\nHost: a\r\nX-Long: " + b"x" * 600_000 + b"\r\n\r\n", 431),
     "many headers": (b"GET / HTTP/1.1\r\n" + b"".join(b"H%d: x\r\n" % n for n in range(60_000)) + b"\r\n", 431),
 }
@@ -130,6 +211,31 @@ def test_what_is_no_request_gets_a_problem_too(world: GatewayWorld, sent: bytes,
     found, document = _talk(world, sent)
     assert found == status
     assert _is_problem(found, document)
+
+
+def test_a_head_that_does_not_come_is_not_waited_for(world: GatewayWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who says nothing is hung up on, who stops within a head is told so; who has said all is not hurried."""
+    monkeypatch.setattr(server, "HEAD_S", 0.3)
+    assert _all(world, b"") == b""
+    good = b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n"
+    for sent, answers in ((b"GET /heal", 1), (b"GET / HTTP/1.1\r\nHost: a\r\nX", 1), (good + b"GET /", 2)):
+        received = _all(world, sent)
+        assert received.count(b"HTTP/1.1 ") == answers
+        assert received.rpartition(b"HTTP/1.1 ")[2].startswith(b"400 ")
+    with socket.create_connection(("127.0.0.1", world.gateway.port), timeout=20) as connection:
+        for part in (good[:9], good[9:]):
+            connection.sendall(part)
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+        threading.Event().wait(0.6)
+        connection.sendall(good)
+        assert connection.recv(65_536)
+
+
+def _all(world: GatewayWorld, sent: bytes) -> bytes:
+    """Send bytes; return all that comes until the gateway hangs up."""
+    with socket.create_connection(("127.0.0.1", world.gateway.port), timeout=10) as connection:
+        connection.sendall(sent)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
 
 
 @pytest.mark.parametrize("length", ["1048577", "999999999999999999", "9" * 400])

@@ -126,3 +126,13 @@ def test_a_large_dead_letter_is_listed_in_short_and_shown_whole(world: GatewayWo
     assert base64.b64decode(whole["value"]) == value
     assert world.ask("GET", f"{base}/0:999999999").status == 404
     assert world.ask("GET", f"{base}/first").status == 422
+
+
+def test_replay_is_no_name_of_a_dead_letter(world: GatewayWorld) -> None:
+    """What is only to be posted to is not looked up: it is a method that is not allowed, and which one is said."""
+    base = f"/v1/pipelines/{NAME}/dead-letters"
+    for method in ("GET", "DELETE"):
+        reply = world.ask(method, f"{base}/replay")
+        assert (reply.status, reply.headers["allow"]) == (405, "POST")
+    for name in ("replays", "replay%20", "a:1"):
+        assert world.ask("GET", f"{base}/{name}").status == 422

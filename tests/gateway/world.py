@@ -23,7 +23,7 @@ from riverrun.launch.process import WorkerThread
 from riverrun.launch.session import Session
 from riverrun.pipeline import load
 from riverrun.records.headers import parse
-from riverrun.records.items import Event, Item, Prediction, Source, Vector
+from riverrun.records.items import Alert, Event, Item, Prediction, Source, Vector
 from riverrun.records.topics import Kind
 from riverrun.runtime.ports import Record
 from riverrun.runtime.settings import Settings
@@ -36,13 +36,16 @@ NAME = "gw"
 PREDICT = f"/v1/pipelines/{NAME}/predict"
 PARTITIONS = 2
 PATIENCE_S = 60.0
+DECLARED = {"name": "declared", "channel": "webhook", "url": "https://declared.example.com/hook", "secret": "DECLARED"}
+"""A route of the pipeline file, as it is listed: there its address has a password too."""
+
 FILE = """from dataclasses import replace
 
+from riverrun.pipeline.alerts import Route
 from riverrun.testing.small_pipeline import make_pipeline
 
-pipeline = replace(make_pipeline({name!r}, snapshot_every=10), rules=())
+pipeline = replace(make_pipeline({name!r}, snapshot_every=10), alerts=[Route(**{declared})])
 """
-"""Without rules, since no JSON Schema can say them: the contract's test sends whatever the schemas allow."""
 _PAUSE_S = 0.05
 
 
@@ -102,7 +105,8 @@ class GatewayWorld:
 
     def __init__(self, folder: Path, addresses: Addresses, name: str = NAME) -> None:
         self.file = folder / "pipeline.py"
-        self.file.write_text(FILE.format(name=name), encoding="utf-8")
+        declared = DECLARED | {"url": DECLARED["url"].replace("://", "://somebody:hidden@")}
+        self.file.write_text(FILE.format(name=name, declared=declared), encoding="utf-8")
         self.settings = Settings(data_folder=folder / "data", state_interval_ms=50)
         self.addresses = addresses
         self.deployment = connect(load(self.file), addresses, self.settings, partitions=PARTITIONS)
@@ -112,6 +116,7 @@ class GatewayWorld:
         made = GatewaySettings(port=0, guesses=1_000_000, rate=1_000_000, burst=1_000_000)
         self.gateway = RunningGateway(Session(self.deployment, addresses), self.settings, made)
         self._client = httpx.Client(base_url=self.gateway.url, timeout=30.0, trust_env=False)
+        self._producer = kafka_producer(dict(addresses.kafka))
         self._worker: WorkerThread | None = None
 
     def start_stages(self) -> None:
@@ -149,9 +154,27 @@ class GatewayWorld:
 
     def publish_raw(self, topic: str, key: bytes, value: bytes) -> None:
         """Publish a record as a producer does, past the gateway."""
-        producer = kafka_producer(dict(self.addresses.kafka))
-        producer.produce(topic, value, key)
-        assert producer.flush(30) == 0
+        self._producer.produce(topic, value, key)
+        assert self._producer.flush(30) == 0
+
+    def raise_alert(self, name: str, status: str = "raised") -> None:
+        """Write an alert of an incident, as the alerts service does."""
+        alert = Alert(
+            id=f"{name}-{status}",
+            incident=name,
+            status=status,
+            rule="quality",
+            kind="quality",
+            severity="warning",
+            subject="line",
+            time=1_700_000_000_000,
+            title="It got worse",
+            source=Source("t", 0, 1),
+            segment={"place": "x"},
+            values={"value": 0.7, "nothing": float("nan")},
+        )
+        topic = self.deployment.topology.names[Kind.ALERTS]
+        self.publish_raw(topic, name.encode(), self.deployment.wire.codecs.encode(alert))
 
     @staticmethod
     def wait_for(look: Callable[[], Any], what: str) -> Any:

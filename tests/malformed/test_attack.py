@@ -5,48 +5,83 @@ from __future__ import annotations
 import random
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hostile.mutations import Spoiled, spoil
-from hostile.routes import attack_routes
-from hostile.topics import Prey, attack_topics, make_prey
+from hostile.prey import make_prey
+from hostile.routes import attack_health, attack_routes
+from hostile.scene import Scene
+from hostile.topics import attack_topics
 from hostile.victim import Victim
 from riverrun.embedded import EmbeddedCluster
 
 COUNT = 500
+SEED = 20_251_125
 MOST_MB = 700
 """Some 250 MB are the process's own. What strangers send may add so much, however much they send."""
 
 
 @pytest.fixture(scope="module")
-def prey(tmp_path_factory: pytest.TempPathFactory, cluster: EmbeddedCluster) -> Prey:
-    """A pipeline of these tests' own."""
-    return make_prey("prey", tmp_path_factory.mktemp("prey"), cluster.addresses)
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where what is attacked writes."""
+    return tmp_path_factory.mktemp("logs")
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory, logs: Path, cluster: EmbeddedCluster) -> Iterator[Scene]:
+    """A pipeline of these tests' own, everything of it running, and an alert told."""
+    made = Scene(make_prey("prey", tmp_path_factory.mktemp("prey"), cluster.addresses), logs)
+    try:
+        made.start("stages", "alerts")
+        made.prove()
+        made.start("gateway")
+        yield made
+    finally:
+        made.close()
+
+
+def check(scene: Scene, logs: Path) -> None:
+    """Whatever was done to it, nothing of the pipeline has stopped, crashed, swollen or let an error through."""
+    assert scene.stopped == []
+    assert scene.crashes == 0
+    for name, peak in scene.peak_rss_mb.items():
+        assert 0 < peak < MOST_MB, name
+        assert "Traceback" not in (logs / f"{name}.log").read_text(errors="replace")
 
 
 @pytest.mark.timeout(300)
-def test_malformed_messages_do_no_harm(prey: Prey, tmp_path: Path) -> None:
-    """Of 500 malformed messages each is an event, a duplicate or a dead letter for a reason; the stages go on."""
-    found = attack_topics(prey, COUNT, 20_251_125, tmp_path)
-    log = (tmp_path / "stages.log").read_text(errors="replace")
-    assert (found.tried, found.crashes, found.unaccounted) == (COUNT, 0, 0), log[-3_000:]
-    assert 0 < found.peak_rss_mb < MOST_MB
-    assert len(found.answers) > 12
-    assert "Traceback" not in log
+def test_malformed_messages_do_no_harm(scene: Scene, logs: Path) -> None:
+    """Of 500 malformed messages each is a dead letter for a reason; all stages go on, and so do the alerts."""
+    found = attack_topics(scene, COUNT, SEED)
+    assert (found.tried, found.unaccounted) == (COUNT, 0), found.faults
+    assert sum(found.answers.values()) == COUNT
+    assert not {"accepted", "nowhere"} & found.answers.keys()
+    assert len(found.answers) > 10
+    check(scene, logs)
 
 
 @pytest.mark.timeout(300)
-def test_malformed_requests_do_no_harm(prey: Prey, tmp_path: Path) -> None:
-    """Of 250 malformed requests to all routes each is answered, none by a fault of the gateway's, which goes on."""
-    prey.connect().log.close()
-    found = attack_routes(prey, COUNT // 2, 20_251_125, tmp_path)
-    log = (tmp_path / "gateway.log").read_text(errors="replace")
-    assert (found.tried, found.crashes, found.unaccounted) == (COUNT // 2, 0, 0), f"{found}\n{log[-3_000:]}"
-    assert 0 < found.peak_rss_mb < MOST_MB
-    assert {"400", "401", "404", "405", "422"} <= found.answers.keys()
-    assert "Traceback" not in log
+def test_malformed_requests_do_no_harm(scene: Scene, logs: Path) -> None:
+    """Of 500 malformed requests to all routes each is refused with a 4xx; the alerts still take commands."""
+    found = attack_routes(scene, COUNT, SEED)
+    assert (found.tried, found.unaccounted) == (COUNT, 0), found.faults
+    assert sum(found.answers.values()) == sum(sum(each.values()) for each in found.by_route.values()) == COUNT
+    assert {"400", "401", "404", "405", "415", "422", "431"} <= found.answers.keys()
+    assert len(found.by_route) > 25
+    check(scene, logs)
+
+
+@pytest.mark.timeout(300)
+def test_malformed_requests_for_health_do_no_harm(scene: Scene, logs: Path) -> None:
+    """Of 500 malformed requests to the health endpoints of all three processes each is refused with a 4xx."""
+    found = attack_health(scene, COUNT, SEED)
+    assert (found.tried, found.unaccounted) == (COUNT, 0), found.faults
+    assert {"400", "404", "405", "431"} <= found.answers.keys()
+    assert len(found.by_route) == 18
+    check(scene, logs)
 
 
 def test_the_same_seed_spoils_in_the_same_way() -> None:

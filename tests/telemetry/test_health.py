@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -190,7 +191,84 @@ def test_the_endpoint_answers(stack: ExitStack) -> None:
     assert (missing.status, missing.document["paths"]) == (404, ["/health/live", "/health/ready", "/metrics"])
     head = ask(f"{url}/metrics", "HEAD")
     assert (head.status, head.body, head.headers["Content-Length"]) == (200, b"", "13")
-    assert ask(f"{url}/metrics", "DELETE").status == 501
+    refused = ask(f"{url}/metrics", "DELETE")
+    assert (refused.status, refused.headers["Allow"], refused.document) == (
+        405,
+        "GET, HEAD",
+        {"error": "this is read by GET and HEAD"},
+    )
+
+
+GET = b"GET /metrics HTTP/1.1\r\n"
+HOST = b"Host: a\r\n"
+HEADS = {
+    "no request": (b"\x16\x03\x01\x02\x00\r\n\r\n", 400),
+    "a line without a version": (b"GET /metrics\r\n\r\n", 400),
+    "a version that is none": (b"GET /metrics HTTP/x\r\n\r\n", 400),
+    "an old version": (b"GET /metrics HTTP/0.9\r\n" + HOST + b"\r\n", 400),
+    "a new version": (b"GET /metrics HTTP/2.0\r\n" + HOST + b"\r\n", 400),
+    "a path with a space": (b"GET /met rics HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "a path in no ASCII": (b"GET /metrics\xff HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "no host": (GET + b"\r\n", 400),
+    "two hosts": (GET + HOST + HOST + b"\r\n", 400),
+    "no colon": (GET + HOST + b"no colon\r\n\r\n", 400),
+    "a space before the colon": (GET + HOST + b"X : a\r\n\r\n", 400),
+    "a folded line": (GET + HOST + b"X: a\r\n b\r\n\r\n", 400),
+    "a NUL": (GET + HOST + b"X: \0\r\n\r\n", 400),
+    "a carriage return alone": (GET + HOST + b"X: a\rb\r\n\r\n", 400),
+    "a line feed alone": (GET + HOST + b"X: a\nY: b\r\n\r\n", 400),
+    "line feeds for line ends": (b"GET /metrics HTTP/1.1\nHost: a\n\n", 400),
+    "a line feed at the end": (GET + b"Host: a\n\r\n", 400),
+    "a length that is none": (GET + HOST + b"Content-Length: 5x\r\n\r\n", 400),
+    "a length without end": (GET + HOST + b"Content-Length: " + b"9" * 30 + b"\r\n\r\n", 400),
+    "two lengths": (GET + HOST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+    "a coding that nobody knows": (GET + HOST + b"Transfer-Encoding: gzip\r\n\r\n", 400),
+    "a coding and a length": (GET + HOST + b"Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", 400),
+    "another method": (b"POST /metrics HTTP/1.1\r\n" + HOST + b"\r\n", 405),
+    "no method that is known": (b"BREW /metrics HTTP/1.1\r\n" + HOST + b"\r\n", 405),
+    "a path in another writing": (b"GET //metrics HTTP/1.1\r\n" + HOST + b"\r\n", 404),
+    "a long path": (b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 431),
+    "a path without end": (b"GET /" + b"a" * 400_000, 431),
+    "a long header": (GET + HOST + b"X: " + b"a" * 40_000 + b"\r\n\r\n", 431),
+    "many headers": (GET + HOST + b"A: b\r\n" * 10_000 + b"\r\n", 431),
+}
+
+
+def test_what_is_no_request_is_refused(stack: ExitStack) -> None:
+    """Each gets a status line with a 4xx and a JSON document, never metrics, a page in HTML or nothing."""
+    url = serve(stack, Told())
+    for what, (sent, status) in HEADS.items():
+        head, _, body = talk(url, sent).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.0 %d " % status), (what, head)
+        assert b"Content-Type: application/json" in head, what
+        assert json.loads(body)["error"], what
+
+
+def test_a_request_that_is_cut_short_gets_no_metrics(stack: ExitStack) -> None:
+    """Whoever hangs up in the middle of a head has asked for nothing; a head may come in pieces."""
+    url = serve(stack, Told())
+    for sent in (b"GE", GET, GET + HOST):
+        assert talk(url, sent, ends=True) == b""
+    assert talk(url, GET + b"Host:  a \r\nX-Empty:\r\n\r\n").startswith(b"HTTP/1.0 200 ")
+    assert talk(url, b"GET http://a/metrics?x=1 HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 200 ")
+    for framing in (b"Content-Length: 2\r\n", b"Transfer-Encoding: Chunked\r\n"):
+        # What a request holds beside is read by nobody.
+        assert talk(url, GET + HOST + framing + b"\r\n{}").startswith(b"HTTP/1.0 200 ")
+
+
+def talk(url: str, sent: bytes, *, ends: bool = False) -> bytes:
+    """Send bytes, and say that no more come if so; return all that is answered."""
+    received = b""
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=20) as line:
+        # It may be refused before it was all sent.
+        with suppress(ConnectionError):
+            line.sendall(sent)
+        if ends:
+            line.shutdown(socket.SHUT_WR)
+        with suppress(ConnectionResetError):
+            while part := line.recv(65_536):
+                received += part
+    return received
 
 
 def test_the_endpoint_tells_no_versions_and_only_this_machine(stack: ExitStack) -> None:

@@ -1,13 +1,51 @@
-"""Reading a request's body of events."""
+"""Reading a request's body: of events, and of documents, which are held to the same JSON within the same time."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.requests import Request
 
+from riverrun.events.json_object import parse_object
+from riverrun.events.reasons import RefusedError
+from services.gateway.admission import unreadable
 from services.gateway.gate import read_body
 from services.gateway.problems import Problem, ProblemKind
 
-__all__ = ["json_body"]
+__all__ = ["DocumentRequest", "json_body"]
+
+
+class DocumentRequest(Request):
+    """A request whose body, if its route reads one, is a JSON object that comes in within a time.
+
+    FastAPI would wait for it without end, and parse it by Python's own parser, which takes NaN, UTF-16 and two members
+    of one name.
+    """
+
+    async def body(self) -> bytes:
+        """Return the body.
+
+        Raises
+        ------
+        Problem
+            If it is of another type, too long, or does not come in.
+        """
+        if not hasattr(self, "_body"):
+            self._body = await json_body(self, self.app.state.body_timeout_s)
+        return self._body
+
+    async def json(self) -> Any:
+        """Return the object in the body.
+
+        Raises
+        ------
+        Problem
+            If it is none.
+        """
+        try:
+            return parse_object(await self.body())
+        except RefusedError as refused:
+            raise unreadable(refused) from refused
 
 
 async def json_body(request: Request, timeout_s: float) -> bytes:

@@ -7,22 +7,35 @@ import base64
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from riverrun.api_keys import Scope
 from services.gateway.guarded import GuardedRoute, needs
 from services.gateway.parts import NamedLetter, Parts
 from services.gateway.problems import Problem, ProblemKind
 from services.gateway.routes.documents import DeadLetterDocument, Replay, Replayed
+from services.gateway.routes.numbers import PLAIN
 
 __all__ = ["routes"]
 
 _BASE = "/v1/pipelines/{pipeline}/dead-letters"
-Limit = Annotated[int, Query(ge=1, le=1000, description="Of the newest so many in each partition.", examples=[20])]
+Limit = Annotated[
+    int, Query(ge=1, le=1000, description="Of the newest so many in each partition.", examples=[20]), PLAIN
+]
 Reason = Annotated[
     str | None, Query(max_length=40, pattern="^[a-z_]+$", description="Only of this reason.", examples=["rule"])
 ]
 
 Name = Annotated[str, Path(pattern=r"^[0-9]{1,6}:[0-9]{1,15}$", description="As the list names it.", examples=["0:17"])]
+
+
+class _NameConvertor(StringConvertor):
+    """Leaves ``replay`` to the route of that name: to ask for it by GET is a wrong method, not a wrong name."""
+
+    regex = "(?!replay$)[^/]+"
+
+
+register_url_convertor("dead_letter", _NameConvertor())
 
 
 def routes(parts: Parts) -> APIRouter:
@@ -44,9 +57,10 @@ def routes(parts: Parts) -> APIRouter:
         return [_document(each) for each in found]
 
     @router.get(
-        _BASE + "/{name}",
+        _BASE + "/{name:dead_letter}",
         operation_id="getDeadLetter",
         summary="Show one, with all its bytes.",
+        description="The key and the value are whole, however long they are.",
         openapi_extra=needs(Scope.READ),
     )
     async def letter(pipeline: str, name: Name) -> DeadLetterDocument:

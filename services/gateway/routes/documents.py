@@ -181,7 +181,9 @@ class AlertDocument(_Document):
             "note": "",
         }
     )
-    offset: int = Field(description="Where its record lies; pass the greatest one seen as `after` to go on.")
+    offset: int = Field(
+        description="Where its record lies: pass the greatest as `after` to go on, the least as `before` to go back."
+    )
     id: str
     incident: str
     status: str
@@ -256,7 +258,7 @@ NewSubscription = Annotated[NewWebhook | NewApprise, Field(discriminator="channe
 
 
 class SubscriptionDocument(_Document):
-    """A subscription that was made by a command."""
+    """A subscription: made by a command, or declared by the pipeline file."""
 
     model_config = _example(
         {
@@ -268,6 +270,7 @@ class SubscriptionDocument(_Document):
             "segments": [],
             "rules": [],
             "author": "ada",
+            "declared": False,
         }
     )
     name: str
@@ -277,12 +280,13 @@ class SubscriptionDocument(_Document):
     min_severity: str
     segments: list[str]
     rules: list[str]
-    author: str
+    author: str = Field(description="Who made it; empty if the pipeline file declares it.")
+    declared: bool = Field(description="Whether the pipeline file declares it: then it can be changed only there.")
 
 
 class HealthDocument(_Document):
-    """Whether the gateway works, and what does not."""
+    """That the gateway works; what does not work is told by a problem document."""
 
     model_config = _example({"status": "ready", "troubles": {}})
-    status: Literal["alive", "ready", "degraded"]
-    troubles: dict[str, str]
+    status: Literal["alive", "ready"]
+    troubles: dict[str, str] = Field(description="Nothing. The problem that comes instead has what does not work here.")

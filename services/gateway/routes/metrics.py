@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -13,6 +15,13 @@ from services.gateway.parts import Parts
 
 __all__ = ["routes"]
 
+_EXAMPLE: Final = """\
+# HELP riverrun_gateway_responses_total Responses of the gateway, by HTTP status.
+# TYPE riverrun_gateway_responses_total counter
+riverrun_gateway_responses_total{pipeline="flights",status="200"} 4711
+"""
+_TEXT: Final = {"text/plain": {"schema": {"type": "string"}, "example": _EXAMPLE}}
+
 
 def routes(parts: Parts) -> APIRouter:
     """Return the route."""
@@ -22,8 +31,9 @@ def routes(parts: Parts) -> APIRouter:
         "/metrics",
         operation_id="getMetrics",
         summary="Counts, in Prometheus' text format.",
+        description="What this process has counted since it started: its responses, what is in work, and itself.",
         openapi_extra=needs(Scope.READ),
-        responses={200: {"description": "Metrics.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+        responses={200: {"description": "Metrics.", "content": _TEXT}},
         response_class=Response,
     )
     async def metrics() -> Response:

@@ -55,9 +55,7 @@ def answering(parts: Parts) -> Callable[[Request], Awaitable[Response]]:
 def routes(parts: Parts) -> APIRouter:
     """Return the route."""
     router = APIRouter(route_class=GuardedRoute, tags=["predictions"])
-    admission = parts.admission(parts.pipeline.predict_on.name)
-    body = events_body(admission.stream.schema, admission.max_text, parts.settings.max_items)
-    answer = answering(parts)
+    body, answer = events_body(parts, parts.pipeline.predict_on.name), answering(parts)
 
     @router.post(
         _PATH,

@@ -18,6 +18,7 @@ from services.gateway.guarded import GuardedRoute, needs
 from services.gateway.parts import Parts
 from services.gateway.problems import Problem, ProblemKind
 from services.gateway.registry import Registry, Version
+from services.gateway.routes.numbers import PLAIN
 
 __all__ = ["REGISTRY_TYPE", "routes"]
 
@@ -25,11 +26,17 @@ REGISTRY_TYPE: Final = "application/vnd.schemaregistry.v1+json"
 _NO_SUBJECT: Final = 40401
 _NO_VERSION: Final = 40402
 _NO_SCHEMA: Final = 40403
-SchemaId = Annotated[int, Path(ge=1, le=2**31 - 1, description="The id in the frame of a record.", examples=[1])]
+SchemaId = Annotated[int, Path(ge=1, le=2**31 - 1, description="The id in the frame of a record.", examples=[1]), PLAIN]
 VersionName = Annotated[
     str, Path(pattern=r"^(latest|[1-9][0-9]{0,8})$", description="A number, or `latest`.", examples=["latest"])
 ]
-Subject = Annotated[str, Path(min_length=1, max_length=300, examples=["riverrun.Prediction"])]
+Subject = Annotated[
+    str,
+    Path(
+        min_length=1, max_length=300, description="As the list of subjects names it.", examples=["riverrun.Prediction"]
+    ),
+]
+_AVRO: Final = '{"type":"record","name":"Asked","fields":[{"name":"id","type":"string"}]}'
 
 
 class RegistryResponse(Response):
@@ -46,14 +53,15 @@ def routes(parts: Parts) -> APIRouter:
     return router
 
 
-def _get(schema: dict[str, Any], summary: str, operation_id: str) -> dict[str, Any]:
-    """Return what all routes here have in common."""
+def _get(operation_id: str, summary: str, schema: dict[str, Any], example: object) -> dict[str, Any]:
+    """Return what all routes here have in common; the description is the docstring of what answers."""
+    content = {REGISTRY_TYPE: {"schema": schema, "example": example}}
     return {
         "operation_id": operation_id,
         "summary": summary,
         "openapi_extra": needs(Scope.READ),
         "response_class": RegistryResponse,
-        "responses": {200: {"description": "Found.", "content": {REGISTRY_TYPE: {"schema": schema}}}},
+        "responses": {200: {"description": "Found.", "content": content}},
     }
 
 
@@ -70,50 +78,68 @@ def _list(items: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_schemas(router: APIRouter, registry: Registry) -> None:
-    @router.get("/schemas/types", **_get(_list(_TEXT), "The kinds of schemas.", "listSchemaTypes"))
+    @router.get("/schemas/types", **_get("listSchemaTypes", "The kinds of schemas.", _list(_TEXT), ["AVRO"]))
     async def types() -> Response:
+        """There is one: Avro."""
         return _found(["AVRO"])
 
-    @router.get("/schemas/ids/{number}", **_get(_object(schema=_TEXT), "A schema by its id.", "getSchema"))
+    @router.get(
+        "/schemas/ids/{number}", **_get("getSchema", "A schema by its id.", _object(schema=_TEXT), {"schema": _AVRO})
+    )
     async def schema(number: SchemaId) -> Response:
+        """Find the schema of a record: its id stands in the frame. The schema is text: JSON within JSON."""
         try:
             return _found({"schema": await run_in_threadpool(registry.schema, number)})
         except UnknownSchemaIdError as error:
             raise _missing(_NO_SCHEMA, f"no schema has the id {number}") from error
 
-    uses_schema = _list(_object(subject=_TEXT, version=_NUMBER))
+    used = _list(_object(subject=_TEXT, version=_NUMBER))
+    example = {"subject": "riverrun.Prediction", "version": 1}
 
-    @router.get("/schemas/ids/{number}/versions", **_get(uses_schema, "What uses a schema.", "listSchemaUses"))
+    @router.get("/schemas/ids/{number}/versions", **_get("listSchemaUses", "What uses a schema.", used, [example]))
     async def uses(number: SchemaId) -> Response:
+        """List the subjects that have a schema, and as which of their versions."""
         found = await run_in_threadpool(registry.uses, number)
         if not found:
             raise _missing(_NO_SCHEMA, f"no schema has the id {number}")
         return _found([{"subject": each.subject, "version": each.version} for each in found])
 
-    config = _object(compatibilityLevel=_TEXT)
+    level = {"compatibilityLevel": "FULL_TRANSITIVE"}
 
-    @router.get("/config", **_get(config, "How schemas may change.", "getCompatibility"))
+    @router.get(
+        "/config", **_get("getCompatibility", "How schemas may change.", _object(compatibilityLevel=_TEXT), level)
+    )
     async def compatibility() -> Response:
-        return _found({"compatibilityLevel": "FULL_TRANSITIVE"})
+        """Every version can be read with every other: fields that come or go have defaults."""
+        return _found(level)
 
-    @router.get("/mode", **_get(_object(mode=_TEXT), "That nothing can be registered here.", "getMode"))
+    @router.get(
+        "/mode", **_get("getMode", "That nothing can be registered here.", _object(mode=_TEXT), {"mode": "READONLY"})
+    )
     async def mode() -> Response:
+        """Schemas come from the pipeline; this registry only shows them."""
         return _found({"mode": "READONLY"})
 
 
 def _of_subjects(router: APIRouter, registry: Registry) -> None:
-    @router.get("/subjects", **_get(_list(_TEXT), "All subjects.", "listSubjects"))
+    @router.get("/subjects", **_get("listSubjects", "All subjects.", _list(_TEXT), ["riverrun.Prediction"]))
     async def subjects() -> Response:
+        """List what has versions of a schema: kinds of records, and the values of topics."""
         return _found(await run_in_threadpool(registry.subjects))
 
-    @router.get("/subjects/{subject}/versions", **_get(_list(_NUMBER), "A subject's versions.", "listSubjectVersions"))
+    @router.get(
+        "/subjects/{subject}/versions", **_get("listSubjectVersions", "A subject's versions.", _list(_NUMBER), [1, 2])
+    )
     async def versions(subject: Subject) -> Response:
+        """Their numbers, from 1, in the order in which they became known."""
         return _found([each.version for each in await _versions(registry, subject)])
 
     whole = _object(subject=_TEXT, version=_NUMBER, id=_NUMBER, schema=_TEXT)
+    example = {"subject": "riverrun.Prediction", "version": 1, "id": 7, "schema": _AVRO}
 
-    @router.get("/subjects/{subject}/versions/{version}", **_get(whole, "A version.", "getSubjectVersion"))
+    @router.get("/subjects/{subject}/versions/{version}", **_get("getSubjectVersion", "A version.", whole, example))
     async def version(subject: Subject, version: VersionName) -> Response:
+        """Show one, by its number, or the latest: its schema, and the id that records name."""
         for each in reversed(await _versions(registry, subject)):
             if version in ("latest", str(each.version)):
                 return _found(each._asdict())

@@ -34,7 +34,6 @@ def routes(parts: Parts) -> APIRouter:
 
 def _route(router: APIRouter, parts: Parts, name: str) -> None:
     admission, settings = parts.admission(name), parts.settings
-    body = events_body(admission.stream.schema, admission.max_text, settings.max_items)
 
     @router.post(
         f"/v1/streams/{name}",
@@ -42,7 +41,7 @@ def _route(router: APIRouter, parts: Parts, name: str) -> None:
         status_code=202,
         summary=f"Publish an event of {name}, or several.",
         description=_ABOUT,
-        openapi_extra=needs(Scope.PUBLISH, {"requestBody": body}),
+        openapi_extra=needs(Scope.PUBLISH, {"requestBody": events_body(parts, name)}),
         responses=publish_responses(),
         response_class=Response,
     )

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
+import time
 from collections.abc import Callable
+from email.utils import formatdate
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import socket
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 from typing import Final
 
 from riverrun.errors import SettingsError
 from riverrun.telemetry.exposition import CONTENT_TYPE
 from riverrun.telemetry.health import Report
+from riverrun.telemetry.request_head import HEAD_END, MOST_HEAD, Asked, HeadError, parse_head
 from riverrun.telemetry.settings import HEALTH_HOST, HEALTH_PORT, HealthSettings
 
 __all__ = ["HealthEndpoint"]
@@ -23,13 +27,23 @@ _TIMEOUT_S: Final = 5.0
 _AT_ONCE: Final = 16
 """Requests answered at the same time; more are hung up on, so that no stranger can fill the process with threads."""
 
+_CHUNK: Final = 4_096
+_EMPTY_LINE: Final = re.compile(rb"\n\r?\n")
+"""With or without carriage returns: a head whose lines end without is refused, and at once."""
+_METHODS: Final = ("GET", "HEAD")
+_JSON: Final = "application/json"
+
 Answer = tuple[HTTPStatus, str, bytes]
 Route = Callable[[], Answer]
 
 
 def _json(report: Report) -> Answer:
     status = HTTPStatus.OK if report.well else HTTPStatus.SERVICE_UNAVAILABLE
-    return status, "application/json", json.dumps(report.document, ensure_ascii=False).encode()
+    return status, _JSON, json.dumps(report.document, ensure_ascii=False).encode()
+
+
+def _refused(status: HTTPStatus, why: str, **rest: object) -> Answer:
+    return status, _JSON, json.dumps({"error": why, **rest}).encode()
 
 
 class HealthEndpoint:
@@ -92,7 +106,8 @@ class HealthEndpoint:
         self._thread.join()
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(ThreadingTCPServer):
+    allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
 
@@ -121,35 +136,58 @@ class _Server(ThreadingHTTPServer):
         _LOG.debug("no answer to %s", client_address, exc_info=True)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    timeout = _TIMEOUT_S
-    server_version = "riverrun"
-    sys_version = ""
+class _Handler(BaseRequestHandler):
     server: _Server
 
-    def do_GET(self) -> None:  # the name is http.server's
-        """Answer."""
-        self._answer(with_body=True)
+    def handle(self) -> None:
+        """Answer one request; whoever hangs up, or does not get on with it, gets no answer."""
+        try:
+            head = self._head()
+            if head is None:
+                return
+            asked = parse_head(head)
+            self._say(self._found(asked), with_body=asked.method != "HEAD")
+        except HeadError as error:
+            self._say(_refused(error.status, str(error)))
 
-    def do_HEAD(self) -> None:  # the name is http.server's
-        """Answer without a body."""
-        self._answer(with_body=False)
+    def _head(self) -> bytes | None:
+        """Return what comes before the empty line; None if that does not come, or not in time."""
+        line: socket = self.request
+        deadline, received = time.monotonic() + _TIMEOUT_S, b""
+        while _EMPTY_LINE.search(received) is None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return None
+            line.settimeout(left)
+            part = line.recv(_CHUNK)
+            if not part:
+                return None
+            received += part
+            if len(received) > MOST_HEAD + len(HEAD_END):
+                break
+        return received.partition(HEAD_END)[0]
 
-    def _answer(self, *, with_body: bool) -> None:
-        route = self.server.routes.get(self.path.partition("?")[0])
+    def _found(self, asked: Asked) -> Answer:
+        if asked.method not in _METHODS:
+            raise HeadError(HTTPStatus.METHOD_NOT_ALLOWED, f"this is read by {' and '.join(_METHODS)}")
+        route = self.server.routes.get(asked.path)
         if route is None:
-            known = {"error": "there is nothing here", "paths": list(self.server.routes)}
-            status, kind, body = HTTPStatus.NOT_FOUND, "application/json", json.dumps(known).encode()
-        else:
-            status, kind, body = route()
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Cache-Control", "no-store")
-        self.end_headers()
-        if with_body:
-            self.wfile.write(body)
+            return _refused(HTTPStatus.NOT_FOUND, "there is nothing here", paths=list(self.server.routes))
+        return route()
 
-    def log_message(self, text: str, *args: object) -> None:
-        """Log requests for debugging only: they come every few seconds."""
-        _LOG.debug(text, *args)
+    def _say(self, answer: Answer, *, with_body: bool = True) -> None:
+        status, kind, body = answer
+        told = {
+            "Server": "riverrun",
+            "Date": formatdate(usegmt=True),
+            "Content-Type": kind,
+            "Content-Length": str(len(body)),
+            "Cache-Control": "no-store",
+            "Connection": "close",
+        }
+        if status is HTTPStatus.METHOD_NOT_ALLOWED:
+            told["Allow"] = ", ".join(_METHODS)
+        lines = [f"HTTP/1.0 {status.value} {status.phrase}", *(f"{name}: {text}" for name, text in told.items())]
+        line: socket = self.request
+        line.settimeout(_TIMEOUT_S)
+        line.sendall("\r\n".join(lines).encode("ascii") + HEAD_END + (body if with_body else b""))
