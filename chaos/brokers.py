@@ -64,6 +64,9 @@ class ThreeBrokers:
             "share.coordinator.state.topic.replication.factor": copies,
             "share.coordinator.state.topic.min.isr": in_sync,
             "replica.lag.time.max.ms": "3000",
+            # After how long without a sign of life a broker is taken for gone; nine seconds by default.
+            "broker.session.timeout.ms": "3000",
+            "broker.heartbeat.interval.ms": "500",
         }
         settings = KafkaSettings(heap_mb=320, cluster_id=cluster, properties=properties)
         return EmbeddedKafka(folder, settings, announce=announce)

@@ -25,6 +25,7 @@ class _Producer:
         self._stuck = stuck
         self._error = error
         self.committed = False
+        self.deaf = False
 
     def begin_transaction(self) -> None: ...
 
@@ -39,8 +40,11 @@ class _Producer:
         assert self._stuck.wait(60.0), "nobody let it go"
 
     def commit_transaction(self, timeout: float) -> None:
-        del timeout
         self.committed = True
+        if self.deaf:
+            # As the client does when its time is over; without any it would never come back.
+            assert 0 < timeout < 10
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
 
 
 @pytest.fixture
@@ -80,3 +84,15 @@ def test_offsets_that_are_refused_fail_the_commit_at_once(stuck: threading.Event
     with pytest.raises(LogUnavailableError, match="_TIMED_OUT"):
         writer.commit({("topic", 0): 1}, "group")
     assert not producer.committed
+
+
+def test_a_commit_that_is_never_answered_is_given_up(stuck: threading.Event) -> None:
+    """Its outcome is unknown: the writer is lost, and whoever holds it opens another, which ends it either way."""
+    producer = _Producer(stuck)
+    producer.deaf = True
+    writer = _writer(producer)
+    writer.begin()
+    with pytest.raises(LogUnavailableError, match="commit"):
+        writer.commit({}, "group")
+    with pytest.raises(LogUnavailableError):
+        writer.begin()

@@ -21,6 +21,7 @@ __all__ = [
     "FORGOTTEN",
     "HEALS",
     "REFUSED",
+    "TIMED_OUT",
     "UNKNOWN_TOPIC",
     "denied",
     "error_of",
@@ -37,6 +38,9 @@ EXISTS: Final = "TOPIC_ALREADY_EXISTS"
 
 ELECTING: Final = frozenset({"NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE"})
 """The partition's leader is not known, or does not know yet that it is."""
+
+TIMED_OUT: Final = "_TIMED_OUT"
+"""The client itself waits no longer."""
 
 UNKNOWN_TOPIC: Final = frozenset({"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC"})
 """The topic does not exist."""

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from riverrun.adapters.kafka_connection import ClientLog
-from riverrun.adapters.kafka_errors import ELECTING, EXISTS, FORGOTTEN, UNKNOWN_TOPIC, error_of, unavailable
+from riverrun.adapters.kafka_errors import ELECTING, EXISTS, FORGOTTEN, TIMED_OUT, UNKNOWN_TOPIC, error_of, unavailable
 from riverrun.adapters.kafka_membership import KafkaMembership
 from riverrun.adapters.kafka_properties import KafkaProperties, KafkaTuning
 from riverrun.adapters.kafka_reader import KafkaReader
@@ -27,6 +27,7 @@ from riverrun.runtime.ports import LogUnavailableError, Record, TopicSpec
 __all__ = ["KafkaLog", "kafka_producer"]
 
 _SETTLE: Final = 0.05
+_ASK_AGAIN_S: Final = 5.0
 _Answer = TypeVar("_Answer")
 
 
@@ -197,12 +198,14 @@ class KafkaLog:
                     # Nothing is assigned: this only takes log lines out of the client.
                     self._offsets.poll(0)
                     return self._offsets.get_watermark_offsets(
-                        TopicPartition(topic, partition), self._tuning.request_timeout
+                        TopicPartition(topic, partition), min(_ASK_AGAIN_S, self._tuning.request_timeout)
                     )
             except (KafkaException, RuntimeError) as error:
                 failure = error_of(error)
-                # A broker that has just started answers before it leads its partitions.
-                is_electing = failure is not None and failure.name() in ELECTING and time.monotonic() <= deadline
+                # A broker that has just started answers before it leads its partitions; one that hangs does not answer,
+                # and by the next time another may lead them.
+                passes = failure is not None and failure.name() in {*ELECTING, TIMED_OUT}
+                is_electing = passes and time.monotonic() <= deadline
                 # What the client believes of a topic, it believes for minutes.
                 is_forgotten = failure is not None and failure.name() in FORGOTTEN and not asked
                 if not is_electing and not (is_forgotten and self._hears_of(topic, partition)):

@@ -24,6 +24,15 @@ _EVERY_CLIENT: Final[Mapping[str, object]] = {
     "reconnect.backoff.max.ms": 1_000,
     "socket.keepalive.enable": True,
     "socket.nagle.disable": True,
+    # A broker that hangs reports no error, and its partitions get other leaders. What clients believe of that is by
+    # default five minutes old, or fifteen.
+    "topic.metadata.refresh.interval.ms": 3_000,
+    "metadata.max.age.ms": 3_000,
+}
+
+_ASKING: Final[Mapping[str, object]] = {
+    # How long a broker that hangs is waited for, in place of a minute. A transactional producer has a bound of its own.
+    "socket.timeout.ms": 10_000,
 }
 
 _EVERY_CONSUMER: Final[Mapping[str, object]] = {
@@ -121,12 +130,13 @@ class KafkaProperties:
 
     def admin(self) -> dict[str, object]:
         """Return the properties of the client that asks about topics and offsets."""
-        return {**_EVERY_CLIENT, **self.operator, "allow.auto.create.topics": False}
+        return {**_EVERY_CLIENT, **_ASKING, **self.operator, "allow.auto.create.topics": False}
 
     def offsets(self) -> dict[str, object]:
         """Return the properties of the consumer that asks for log starts and high watermarks."""
         return {
             **_EVERY_CLIENT,
+            **_ASKING,
             "group.id": _NO_GROUP,
             **self.operator,
             **_EVERY_CONSUMER,
@@ -138,6 +148,7 @@ class KafkaProperties:
         """Return the properties of a consumer that reads one partition and belongs to no group."""
         return {
             **_EVERY_CLIENT,
+            **_ASKING,
             "group.id": _NO_GROUP,
             "fetch.min.bytes": 1,
             "fetch.wait.max.ms": self.tuning.fetch_wait_ms,
@@ -164,6 +175,7 @@ class KafkaProperties:
         """Return the properties of a consumer that is a member of ``group`` and fetches nothing."""
         return {
             **_EVERY_CLIENT,
+            **_ASKING,
             "session.timeout.ms": session_ms,
             "heartbeat.interval.ms": session_ms // 4,
             "max.poll.interval.ms": self.tuning.poll_timeout_ms,

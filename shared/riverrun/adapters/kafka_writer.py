@@ -26,7 +26,8 @@ __all__ = ["KafkaWriter", "group_metadata"]
 
 _OPENINGS: Final = 3
 _QUEUE_WAIT: Final = 0.1
-_FOREVER: Final = -1.0
+_COMMIT_SHARE: Final = 2.0
+"""How many times the transaction's time a commit is waited for: by then the broker has ended it, if it lives."""
 _SETTLE_S: Final = 0.001
 """How long the coordinator is left alone after a commit, whose markers it still has to write.
 
@@ -72,10 +73,10 @@ def group_metadata(group: str) -> object:
 class KafkaWriter:
     """A transactional writer.
 
-    ``commit`` waits without limit, since the outcome of a commit that is given up is unknown: while the
-    broker is away it blocks. To kill the process then is safe. Only the group's offsets are given up, after a third
-    of the transaction's time: a broker that restarts while they are sent can leave the client waiting for ever,
-    whatever timeout it is given.
+    ``commit`` blocks while the broker is away, for up to twice the transaction's time. The outcome of a commit that is
+    given up is unknown, as it is to whoever is killed meanwhile: the next writer with this id ends it either way. The
+    group's offsets are given up after a third of that time: a broker that restarts while they are sent can leave the
+    client waiting for ever, whatever timeout it is given.
 
     Parameters
     ----------
@@ -95,6 +96,7 @@ class KafkaWriter:
         "_first",
         "_groups",
         "_id",
+        "_limit",
         "_lines",
         "_open",
         "_patience",
@@ -111,7 +113,8 @@ class KafkaWriter:
         self._properties = properties
         self._id = transactional_id
         self._timeout = timeout
-        self._patience = float(str(properties["transaction.timeout.ms"])) / 3_000
+        lasting = float(str(properties["transaction.timeout.ms"])) / 1_000
+        self._patience, self._limit = lasting / 3, lasting * _COMMIT_SHARE
         self._lines = lines
         self._connection = ConnectionLog(lines)
         self._producer: Producer | None = None
@@ -225,7 +228,7 @@ class KafkaWriter:
         TornError
             If it committed, but the coordinator's connection broke since the writer was opened.
         LogUnavailableError
-            If the outcome is unknown or the commit failed.
+            If the outcome is unknown, or the commit failed.
         """
         producer = self._opened()
         if self._failure is not None:
@@ -233,7 +236,7 @@ class KafkaWriter:
         try:
             if offsets:
                 self._send_offsets(producer, offsets, self._metadata(group))
-            producer.commit_transaction(_FOREVER)
+            producer.commit_transaction(self._limit)
         except KafkaException as error:
             raise self._lose(writer_error(self._id, "the commit failed", error)) from error
         except LogUnavailableError as failure:

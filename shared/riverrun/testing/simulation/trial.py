@@ -22,12 +22,20 @@ _RAISED: Final = (
 """What a member must not raise, whatever happens to it."""
 
 
+_BROKE_DOWN: Final = "raised "
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A seed whose simulation went wrong, and how."""
 
     seed: int
     wrongs: tuple[str, ...]
+
+    @property
+    def broke_down(self) -> bool:
+        """Whether a member raised what it must not: the judge was not asked."""
+        return self.wrongs[0].startswith(_BROKE_DOWN)
 
     def __str__(self) -> str:
         """Say what is wrong and how to see it again."""
@@ -45,7 +53,7 @@ def try_script(script: Script, folder: Path) -> list[str]:
         play.run()
         return judge(play)
     except _RAISED as error:
-        return [f"raised {error!r}"]
+        return [f"{_BROKE_DOWN}{error!r}"]
     finally:
         play.close()
 
