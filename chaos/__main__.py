@@ -114,11 +114,13 @@ def _verdict(report: Report, due: set[str], tell: Callable[[str], None], *, time
         tell(f"planted bugs NOT caught: {', '.join(missed)}")
     if absent:
         tell(f"kinds that never struck: {', '.join(absent)}")
+    if report.unfenced:
+        tell("of all members that came back from the dead none tried to go on: that they are shut out was not shown")
     slow = report.slow if timed else {}
     for kind, seconds in slow.items():
         tell(f"recovery from {kind} took {seconds} s at the 95th percentile, {MOST_RECOVERY_S} are borne with")
     tell(f"{report.wrong} things wrong" if report.wrong else "nothing lost, nothing doubled, nothing out of order")
-    return 1 if report.wrong or missed or absent or slow else 0
+    return 1 if report.wrong or missed or absent or slow or report.unfenced else 0
 
 
 if __name__ == "__main__":

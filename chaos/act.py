@@ -72,6 +72,8 @@ class Outcome:
         How many messages were sent, predictions seen as they came, and times that Redis was looked at meanwhile.
     restarted, memory_mb
         As of the world.
+    fenced
+        How often a service found itself shut out by another.
     """
 
     layout: str
@@ -85,6 +87,7 @@ class Outcome:
     looks: int = 0
     restarted: dict[str, int] = field(default_factory=dict)
     memory_mb: dict[str, float] = field(default_factory=dict)
+    fenced: int = 0
 
 
 def play(act: Act, setting: Setting, tell: Callable[[str], None]) -> Outcome:
@@ -133,6 +136,7 @@ def conclude(layout: Layout, scene: Scene, setting: Setting) -> Outcome:
     outcome.published = evidence.published
     outcome.predictions = scene.witness.predictions.count
     outcome.looks = scene.witness.partials.looks
+    outcome.fenced = sum(service.fenced for service in scene.services.values())
     outcome.restarted = dict(world.restarted)
     outcome.memory_mb = {name: round(most, 1) for name, most in world.memory_mb.items()}
     outcome.findings += unbounded(outcome.memory_mb)

@@ -12,7 +12,7 @@ from typing import Final
 from chaos.brokers import ThreeBrokers
 from chaos.caller import Caller
 from chaos.faults.disks import DISKS
-from chaos.faults.edges import EDGES
+from chaos.faults.edges import AT_THE_EDGES, EDGES
 from chaos.faults.network import NETWORK
 from chaos.faults.processes import CHAINED, MEMBERS, SERVICES
 from chaos.faults.servers import KAFKA, ONE_OF_THREE, REDIS, beside
@@ -161,6 +161,8 @@ def _three(setting: Setting, stack: ExitStack) -> _Servers:
 def _with_receiver(setting: Setting, stack: ExitStack) -> _Servers:
     servers = _embedded(setting, stack)
     servers.receiver = stack.enter_context(Receiver(setting.seed))
+    for name in AT_THE_EDGES:
+        servers.kafka_proxies[name] = stack.enter_context(KafkaProxy(servers.brokers[0].ports[0]))
     (servers.gateway_port,) = choose_ports(1)
     return servers
 
@@ -200,12 +202,15 @@ def _with_edges(world: World, servers: _Servers) -> Mapping[str, Service]:
         # Who comes back under its name takes over at once.
         INSTANCE: "the-one",
     }
+    gateway = {_GATEWAY_PORT: str(servers.gateway_port)}
+
+    def environment(name: str, settings: Mapping[str, str]) -> dict[str, str]:
+        return world.environment(settings, _through(servers, name))
+
     beside = (
-        Service.beside("alerts", world.file, world.environment(settings), world.folder),
-        Service.drift(world.file, world.environment({}), world.folder),
-        Service.beside(
-            "gateway", world.file, world.environment({_GATEWAY_PORT: str(servers.gateway_port)}), world.folder
-        ),
+        Service.beside("alerts", world.file, environment("alerts", settings), world.folder),
+        Service.drift(world.file, environment("drift", {}), world.folder),
+        Service.beside("gateway", world.file, environment("gateway", gateway), world.folder),
     )
     return {"chain": world.chain(), **{service.name: world.started(service) for service in beside}}
 
@@ -229,11 +234,15 @@ def _subscribe(world: World, url: str) -> None:
 
 
 def _through(servers: _Servers, name: str) -> Addresses:
-    if servers.redis_proxy is None:
-        return servers.addresses
-    kafka = type(servers.addresses.kafka)({"bootstrap.servers": f"127.0.0.1:{servers.kafka_proxies[name].port}"})
-    redis_url = servers.addresses.redis_url.replace(f":{servers.redis.ports[0]}", f":{servers.redis_proxy.port}")
-    return replace(servers.addresses, kafka=kafka, redis_url=redis_url)
+    """Return where a service finds the servers: at the proxies before them, where there are any."""
+    found = servers.addresses
+    proxy = servers.kafka_proxies.get(name)
+    if proxy is not None:
+        found = replace(found, kafka=type(found.kafka)({"bootstrap.servers": f"127.0.0.1:{proxy.port}"}))
+    if servers.redis_proxy is not None:
+        there, here = f":{servers.redis.ports[0]}", f":{servers.redis_proxy.port}"
+        found = replace(found, redis_url=found.redis_url.replace(there, here))
+    return found
 
 
 APART: Final = Layout("apart", (*SERVICES, *KAFKA, *REDIS, *DISKS), _embedded, _apart)

@@ -107,6 +107,12 @@ class Report:
         strikes = [strike for strike in self._strikes if kind in ("", strike.kind)]
         return [each.recovery_s for each in strikes if each.recovery_s is not None]
 
+    @property
+    def unfenced(self) -> bool:
+        """Whether members came back from the dead many times, and none of them was ever shut out: none was tried."""
+        zombies = sum(strike.kind == "zombie" for strike in self._strikes)
+        return zombies >= _OFTEN and not any(act["fenced"] for act in self._acts if act["layout"] == "members")
+
     def struck(self) -> set[str]:
         """Return the kinds of fault that struck."""
         return {strike.kind for strike in self._strikes}
@@ -127,6 +133,7 @@ class Report:
                 "predictions_watched": outcome.predictions,
                 "looks_at_redis": outcome.looks,
                 "wrong": len(outcome.findings),
+                "fenced": outcome.fenced,
                 "restarted": outcome.restarted,
                 "most_memory_mb": outcome.memory_mb,
             }

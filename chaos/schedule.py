@@ -68,6 +68,7 @@ LONG: Final = Size(
         "redis.killed": 30,
         "redis.wiped": 20,
         "network.held-frame": 50,
+        "network.cut-": 10,
         "snapshot": 30,
         "checkpoint": 25,
     },

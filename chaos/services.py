@@ -19,6 +19,7 @@ DRIFT_STAGES: Final = ("drift-inputs", "drift-errors")
 _CLI: Final = ("-c", "from riverrun.cli import main; main()")
 _ROOT: Final = Path(__file__).parents[1]
 _EXIT_LIMIT_S: Final = 60.0
+_FENCED: Final = b" was fenced "
 _LOG_TAIL: Final = 3_000
 
 
@@ -126,6 +127,11 @@ class Service:
         with self.log.open("rb") as log:
             log.seek(self._log_start)
             return text.encode() in log.read()
+
+    @property
+    def fenced(self) -> int:
+        """How often it has said, in all its lives, that another had shut it out."""
+        return self.log.read_bytes().count(_FENCED) if self.log.exists() else 0
 
     @property
     def works(self) -> bool:

@@ -14,13 +14,15 @@ from chaos.services import DRIFT_STAGES, Service
 from riverrun.runtime.failpoints import Failpoint
 from services.alerts.app import INSTANCE
 
-__all__ = ["EDGES"]
+__all__ = ["AT_THE_EDGES", "EDGES"]
 
 _SESSION_S: Final = 7.0
 """A little longer than a member's session."""
 _SERVICE: Final = "alerts"
 _DRIFT: Final = "drift"
 _GATEWAY: Final = "gateway"
+AT_THE_EDGES: Final = (_SERVICE, _DRIFT, _GATEWAY)
+"""Each has a proxy of its own before Kafka."""
 _POINTS: Final = (Failpoint.BEFORE_COMMIT, Failpoint.AFTER_COMMIT, Failpoint.BEFORE_STATE, Failpoint.BETWEEN_STATES)
 
 
@@ -33,6 +35,14 @@ def _kill(name: str, scene: Scene) -> Iterator[float]:
     scene.services[name].kill()
     yield scene.rng.uniform(0.0, 1.0)
     scene.services[name].start()
+
+
+def _cut(name: str, scene: Scene) -> Iterator[float]:
+    """Cut a service off from Kafka for some seconds."""
+    proxy = scene.kafka_proxies[name]
+    proxy.cut(refusing=True)
+    yield scene.rng.uniform(0.0, 5.0)
+    proxy.restore()
 
 
 def _sigterm(scene: Scene) -> Iterator[float]:
@@ -90,6 +100,9 @@ EDGES: Final = (
     Kind("kill.alerts", partial(_kill, _SERVICE), (), Scene.taken),
     Kind("kill.drift", partial(_kill, _DRIFT), DRIFT_STAGES),
     Kind("kill.gateway", partial(_kill, _GATEWAY), (), Scene.accepted),
+    Kind("network.cut-alerts", partial(_cut, _SERVICE), (), Scene.taken),
+    Kind("network.cut-drift", partial(_cut, _DRIFT), DRIFT_STAGES),
+    Kind("network.cut-gateway", partial(_cut, _GATEWAY), (), Scene.accepted),
     Kind("sigterm.drift", partial(sigterm, DRIFT_STAGES[0]), DRIFT_STAGES),
     Kind("sigterm.gateway", _sigterm_gateway, (), Scene.accepted),
     Kind("alerts.sigterm", _sigterm, (), Scene.taken),

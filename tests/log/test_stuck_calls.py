@@ -70,7 +70,7 @@ def test_offsets_that_are_never_answered_are_given_up(stuck: threading.Event) ->
     began = time.monotonic()
     with pytest.raises(LogUnavailableError, match="offsets"):
         writer.commit({("topic", 0): 1}, "group")
-    assert time.monotonic() - began >= _TIMEOUT_MS / 3_000
+    assert time.monotonic() - began >= _TIMEOUT_MS / 5_000
     assert not producer.committed
     with pytest.raises(LogUnavailableError):
         writer.begin()

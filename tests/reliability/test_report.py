@@ -106,3 +106,15 @@ def test_what_takes_too_long_to_recover_from_is_told(tmp_path: Path) -> None:
     assert report.slow == {"redis.killed": 5.1}
     document = json.loads((tmp_path / "chaos.json").read_text(encoding="utf-8"))
     assert document["too_slow"] == {"redis.killed": 5.1}
+
+
+def test_zombies_that_never_tried_to_go_on_show_nothing(tmp_path: Path) -> None:
+    """Of many, some must have found themselves shut out; a few may have had nothing in hand."""
+    report = Report(tmp_path / "chaos.json", 7, "long")
+    few, many = ([Strike("zombie", 1_000, 1_010, 0.1, 7.0)] * count for count in (3, 20))
+    report.add(Outcome("members", 7_001, strikes=few))
+    assert not report.unfenced
+    report.add(Outcome("members", 7_002, strikes=many))
+    assert report.unfenced
+    report.add(Outcome("members", 7_003, strikes=many, fenced=1))
+    assert not report.unfenced

@@ -26,6 +26,8 @@ __all__ = ["KafkaWriter", "group_metadata"]
 
 _OPENINGS: Final = 3
 _QUEUE_WAIT: Final = 0.1
+_OFFSETS_SHARE: Final = 0.2
+"""What part of the transaction's time the group's offsets are waited for, which are on their way for a millisecond."""
 _COMMIT_SHARE: Final = 2.0
 """How many times the transaction's time a commit is waited for: by then the broker has ended it, if it lives."""
 _SETTLE_S: Final = 0.001
@@ -75,7 +77,7 @@ class KafkaWriter:
 
     ``commit`` blocks while the broker is away, for up to twice the transaction's time. The outcome of a commit that is
     given up is unknown, as it is to whoever is killed meanwhile: the next writer with this id ends it either way. The
-    group's offsets are given up after a third of that time: a broker that restarts while they are sent can leave the
+    group's offsets are given up after a fifth of it: a broker that restarts while they are sent can leave the
     client waiting for ever, whatever timeout it is given.
 
     Parameters
@@ -114,7 +116,7 @@ class KafkaWriter:
         self._id = transactional_id
         self._timeout = timeout
         lasting = float(str(properties["transaction.timeout.ms"])) / 1_000
-        self._patience, self._limit = lasting / 3, lasting * _COMMIT_SHARE
+        self._patience, self._limit = lasting * _OFFSETS_SHARE, lasting * _COMMIT_SHARE
         self._lines = lines
         self._connection = ConnectionLog(lines)
         self._producer: Producer | None = None
