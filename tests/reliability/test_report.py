@@ -112,9 +112,9 @@ def test_zombies_that_never_tried_to_go_on_show_nothing(tmp_path: Path) -> None:
     """Of many, some must have found themselves shut out; a few may have had nothing in hand."""
     report = Report(tmp_path / "chaos.json", 7, "long")
     few, many = ([Strike("zombie", 1_000, 1_010, 0.1, 7.0)] * count for count in (3, 20))
-    report.add(Outcome("members", 7_001, strikes=few))
-    assert not report.unfenced
-    report.add(Outcome("members", 7_002, strikes=many))
-    assert report.unfenced
+    told = []
+    for seed, outcome in enumerate((few, many)):
+        report.add(Outcome("members", 7_001 + seed, strikes=outcome))
+        told.append(report.unfenced)
     report.add(Outcome("members", 7_003, strikes=many, fenced=1))
-    assert not report.unfenced
+    assert [*told, report.unfenced] == [False, True, False]
