@@ -81,6 +81,8 @@ _KILLS: Final = frozenset(f"kill.{service}" for service in _SERVICES)
 """Kills of one service each: of several, each has its own."""
 _KILLS_OF_STAGES: Final = frozenset(f"kill.{stage}" for stage in STAGES)
 
+_AMONG_OTHERS: Final = 0.3
+
 _NEVER_TOGETHER: Final = (
     # These end and start the process or server that the others work on, or wait for it to answer.
     frozenset({"kafka.", "sigterm.", "stages.", "checkpoint.", "snapshot."}),
@@ -153,7 +155,9 @@ def _paired(faults: list[Kind], pairs: float, rng: random.Random) -> Iterator[tu
             partners = [other for other in waiting if _joins(other.name, {kind.name for kind in together})]
             if not partners:
                 break
-            partner = rng.choice(partners)
+            # Kills are by far the most: whatever else there is would hardly ever meet its like.
+            others = [other for other in partners if other.name not in _KILLS]
+            partner = rng.choice(others if others and rng.random() < _AMONG_OTHERS else partners)
             waiting.remove(partner)
             together.append(partner)
         yield tuple(sorted(together, key=lambda kind: kind.name))
