@@ -77,11 +77,14 @@ class Verdict:
         self.delays += other.delays
 
 
-def judge(changes: Sequence[Change], moments: Sequence[int], length: int) -> Verdict:
+def judge(
+    changes: Sequence[Change], moments: Sequence[int], length: int, telling: Sequence[int] | None = None
+) -> Verdict:
     """Judge one stream.
 
-    A drift is found by the first finding from its beginning on, if that comes within its patience, and before the next
-    drift begins. A finding before the first drift is a false alarm; later ones may be of what the drift left behind.
+    A drift is found by the first finding that tells of it from its beginning on, if that comes within its patience, and
+    before the next drift begins. Any finding before the first drift is a false alarm; later ones may be of what the
+    drift left behind.
 
     Parameters
     ----------
@@ -91,13 +94,19 @@ def judge(changes: Sequence[Change], moments: Sequence[int], length: int) -> Ver
         Numbers of the events at which something was found, rising.
     length
         Events in the stream.
+    telling
+        Those of the moments at which something was found that tells of such drifts; all unless given.
     """
     quiet = changes[0].at if changes else length
     verdict = Verdict(length, quiet, len(changes), moments=len(moments))
     verdict.false_alarms = sum(moment < quiet for moment in moments)
     for number, change in enumerate(changes, 1):
         end = changes[number].at if number < len(changes) else length
-        found = [at for at in moments if change.at <= at < min(end, change.at + change.patience)]
+        found = [
+            at
+            for at in (moments if telling is None else telling)
+            if change.at <= at < min(end, change.at + change.patience)
+        ]
         if found:
             verdict.found += 1
             verdict.delays.append(found[0] - change.at)

@@ -46,10 +46,13 @@ class Kind:
         What it is called.
     changes
         Where its drifts lie, given the generator and the stream's length.
+    shown_by
+        The kinds of finding that tell of its drifts: others may be right too, but not of what was changed.
     """
 
     name: str
     changes: Callable[[random.Random, int], list[Change]]
+    shown_by: frozenset[str] = frozenset()
 
 
 def _once(patience: int) -> Callable[[random.Random, int], list[Change]]:
@@ -61,16 +64,17 @@ def _again_and_again(rng: random.Random, length: int) -> list[Change]:
     return [Change(at, 2_000) for at in range(first, length - 2_000, _EPISODE)]
 
 
+_CONCEPT_SHOWN: Final = frozenset({"error", "calibration", "label", "prediction"})
 KINDS: Final = (
     Kind("none", lambda rng, length: []),
     Kind("none, breathing", lambda rng, length: []),
-    Kind("sudden", _once(2_000)),
-    Kind("gradual", _once(_RAMP + 1_000)),
-    Kind("recurring", _again_and_again),
-    Kind("covariate only", _once(2_000)),
-    Kind("one segment", _once(4_000)),
-    Kind("broken feed", _once(2_000)),
-    Kind("labels", _once(3_000)),
+    Kind("sudden", _once(2_000), _CONCEPT_SHOWN),
+    Kind("gradual", _once(_RAMP + 1_000), _CONCEPT_SHOWN),
+    Kind("recurring", _again_and_again, _CONCEPT_SHOWN),
+    Kind("covariate only", _once(2_000), frozenset({"input", "prediction"})),
+    Kind("one segment", _once(4_000), _CONCEPT_SHOWN),
+    Kind("broken feed", _once(2_000), frozenset({"input", "missing", "stale"})),
+    Kind("labels", _once(3_000), frozenset({"label", "label-delay", "label-starvation"})),
 )
 """All kinds of streams; the first two have no drift, though the second breathes: what is near is alike."""
 
