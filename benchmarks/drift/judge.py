@@ -98,15 +98,12 @@ def judge(
         Those of the moments at which something was found that tells of such drifts; all unless given.
     """
     quiet = changes[0].at if changes else length
+    told = moments if telling is None else telling
     verdict = Verdict(length, quiet, len(changes), moments=len(moments))
     verdict.false_alarms = sum(moment < quiet for moment in moments)
     for number, change in enumerate(changes, 1):
         end = changes[number].at if number < len(changes) else length
-        found = [
-            at
-            for at in (moments if telling is None else telling)
-            if change.at <= at < min(end, change.at + change.patience)
-        ]
+        found = [at for at in told if change.at <= at < min(end, change.at + change.patience)]
         if found:
             verdict.found += 1
             verdict.delays.append(found[0] - change.at)

@@ -23,6 +23,14 @@ def test_found_late_and_false() -> None:
     assert verdict.recall == pytest.approx(2 / 3)
 
 
+def test_what_tells_of_something_else_finds_nothing() -> None:
+    """Only a finding that tells of the drift counts as having found it; as a false alarm any counts."""
+    verdict = judge([Change(1_000, 500)], [900, 1_100, 1_300], 4_000, telling=[1_300])
+    assert (verdict.found, verdict.delays, verdict.false_alarms, verdict.moments) == (1, [300], 1, 3)
+    assert judge([Change(1_000, 500)], [1_100], 4_000, telling=[]).recall == 0.0
+    assert all(kind.shown_by for kind in KINDS if not kind.name.startswith("none"))
+
+
 def test_nothing_to_be_found() -> None:
     """On a stream without drift every finding is false; there is no recall and no delay."""
     verdict = judge([], [10, 20], 50_000)
