@@ -18,7 +18,8 @@ __all__ = ["AlertLog"]
 
 _LOG = logging.getLogger("riverrun.alerts")
 _KEPT: Final = 10_000
-"""How far back alerts are known: no fold is ever repeated over so many."""
+"""How far back alerts are known where the fold goes on from a state: no more are ever told twice by that."""
+_ALL: Final = 1 << 40
 
 
 class AlertLog:
@@ -57,10 +58,16 @@ class AlertLog:
         self._wait = wait
         self._writer: Writer | None = None
         self._known: dict[str, None] = {}
+        self._kept = _KEPT
         self._next = 0
 
-    def open(self) -> None:
+    def open(self, *, whole: bool = False) -> None:
         """Shut out a predecessor, and see what the topic holds.
+
+        Parameters
+        ----------
+        whole
+            Whether the fold begins anew, so that any alert of the topic may be told again: then all are known.
 
         Raises
         ------
@@ -68,10 +75,11 @@ class AlertLog:
             If that cannot be done.
         """
         self.close()
+        self._kept = _ALL if whole else self._kept
         self._writer = self._log.writer(self._id)
         self._writer.open()
         # Only now: whoever wrote before cannot add to it any more.
-        items = [self._wire.item(record) for record in self._log.tail(self._topic, 0, _KEPT)]
+        items = [self._wire.item(record) for record in self._log.tail(self._topic, 0, self._kept)]
         alerts = [item for item in items if isinstance(item, Alert)]
         self._known = dict.fromkeys(alert.id for alert in alerts)
         self._next = alerts[-1].seq + 1 if alerts else 0
@@ -117,7 +125,7 @@ class AlertLog:
         for alert in fresh:
             self._meter.counter(metrics.ALERTS, alert.status).add()
         self._known |= dict.fromkeys(alert.id for alert in fresh)
-        for identity in list(self._known)[:-_KEPT]:
+        for identity in list(self._known)[: -self._kept]:
             del self._known[identity]
         return len(fresh)
 

@@ -63,7 +63,7 @@ class Fold:
             If that cannot be done.
         """
         self._core = None
-        self._alerts.open()
+        self._alerts.open(whole=saved is None)
         core = AlertsCore(self._pipeline)
         if saved is not None:
             core.restore(*saved)

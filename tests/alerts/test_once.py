@@ -18,6 +18,7 @@ from riverrun.runtime.ports import FencedError, LogUnavailableError, TornError
 from riverrun.runtime.topology import Topology
 from riverrun.runtime.wire import Wire
 from riverrun.testing.memory_log import Failure, MemoryLog
+from services.alerts import alert_log
 from services.alerts.alert_log import AlertLog
 from services.alerts.core import AlertsCore
 from services.alerts.fold import Fold, SavedState
@@ -222,6 +223,26 @@ def test_each_alert_is_told_once_whatever_happens(make_world: Callable[[], World
     assert by_model == world.expected()
     origins = [origin for record in world.log.records(world.signals, 0) if (origin := dict(record.headers).get(ORIGIN))]
     assert len(set(origins)) == len(origins), "the intake copied a record twice"
+
+
+def test_lost_tables_double_nothing_however_long_the_history(
+    make_world: Callable[[], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fold that begins anew knows every alert of the topic, not only the newest."""
+    monkeypatch.setattr(alert_log, "_KEPT", 3)
+    world = make_world()
+    for value in [0.5, 0.9] * 6:
+        world.publish(value)
+    world.finish()
+    before = [alert.id for alert in world.told()]
+    assert len(before) > 10
+    world.kill_fold(wiped=True)
+    world.offset = world.next = 0
+    world.publish(0.5)
+    world.finish()
+    after = [alert.id for alert in world.told()]
+    assert after[: len(before)] == before
+    assert len(after) == len(set(after)) == len(before) + 1
 
 
 def test_a_replaced_intake_and_a_replaced_fold_write_nothing_more(make_world: Callable[[], World]) -> None:

@@ -45,6 +45,18 @@ def test_a_service_that_refuses_is_a_failure(caplog: pytest.LogCaptureFixture) -
     assert "sesame" not in caplog.text + outcome.why
 
 
+def test_of_several_services_none_is_told_again_because_another_fails() -> None:
+    """The message is not delivered until all have taken it, and each takes it once; the next one all get."""
+    with running() as well, running(statuses=[500, 500]) as ill:
+        urls = f"json://127.0.0.1:{well.port}/a json://127.0.0.1:{ill.port}/b"
+        channel = AppriseChannel("ops", urls)
+        outcomes = [channel.deliver(MESSAGE) for _ in range(3)]
+        again = channel.deliver(Message("a-2", "title", "text", "critical", b"{}"))
+    assert [outcome.result for outcome in (*outcomes, again)] == [Result.FAILED] * 2 + [Result.DELIVERED] * 2
+    assert "1 of its 2" in outcomes[0].why
+    assert (len(well.bodies()), len(ill.bodies())) == (2, 4)
+
+
 @pytest.mark.parametrize("urls", ["", "nonsense://sesame/x"])
 def test_urls_that_mean_nothing_are_refused(urls: str, caplog: pytest.LogCaptureFixture) -> None:
     """At start, without the URL in the message or the log."""
