@@ -67,6 +67,9 @@ class ThreeBrokers:
             # After how long without a sign of life a broker is taken for gone; nine seconds by default.
             "broker.session.timeout.ms": "3000",
             "broker.heartbeat.interval.ms": "500",
+            # How long a coordinator waits for a broker that hangs before it turns to its successor with the end of a
+            # transaction; half a minute by default.
+            "request.timeout.ms": "4000",
         }
         settings = KafkaSettings(heap_mb=320, cluster_id=cluster, properties=properties)
         return EmbeddedKafka(folder, settings, announce=announce)

@@ -26,6 +26,9 @@ _PROPERTIES: Final[Mapping[str, object]] = {
     "auto.offset.reset": "earliest",
     "fetch.wait.max.ms": 20,
     "reconnect.backoff.max.ms": 500,
+    # A broker that hangs must not hold up who watches for a minute.
+    "socket.timeout.ms": 10_000,
+    "topic.metadata.refresh.interval.ms": 3_000,
     # Brokers die here on purpose: what the client has to say of it is no news.
     "log_level": 0,
 }

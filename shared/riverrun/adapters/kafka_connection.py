@@ -24,9 +24,10 @@ _QUIET: Final = 30.0
 class ClientLog:
     """Passes the lines of any number of clients on to the logger ``riverrun.kafka``.
 
-    While a broker is away, each client reports dozens of failed connections a second. One line in half a
-    minute is a warning, so that the outage is seen; the others are for debugging. Lines are delivered while a
-    client is polled.
+    While a broker is away, each client reports dozens of failed connections a second; while a transaction of its
+    predecessor is being ended, hundreds of attempts. Of these, and of lines that are the same, one in half a minute is
+    passed on as it is, so that the outage is seen; the others are for debugging. Lines are delivered while a client is
+    polled.
 
     Attributes
     ----------
@@ -34,20 +35,31 @@ class ClientLog:
         Whether a broker has refused the credentials: nothing else tells of it, as the client just tries again.
     """
 
-    __slots__ = ("_quiet_until", "refused")
+    __slots__ = ("_quiet_until", "_said", "refused")
 
     def __init__(self) -> None:
         self._quiet_until = 0.0
+        # What was said last, by facility, and until when it is not to be said again.
+        self._said: dict[object, tuple[object, float]] = {}
         self.refused = False
 
     def log(self, level: int, message: str, *args: object) -> None:
         """Take a line: ``args`` are the facility, the client's name and the text."""
-        if args and args[0] in _CONNECTION:
+        if not args:
+            _LOG.log(level, message)
+            return
+        now = time.monotonic()
+        if args[0] in _CONNECTION:
             self.refused = self.refused or _CREDENTIALS in str(args[-1])
-            now = time.monotonic()
             level = logging.DEBUG if now < self._quiet_until else logging.WARNING
             if level == logging.WARNING:
                 self._quiet_until = now + _QUIET
+        else:
+            text, until = self._said.get(args[0], ("", 0.0))
+            if text == args[-1] and now < until:
+                level = logging.DEBUG
+            else:
+                self._said[args[0]] = args[-1], now + _QUIET
         _LOG.log(level, message, *args)
 
 
