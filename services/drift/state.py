@@ -14,7 +14,10 @@ from riverrun.runtime.keyed_state import POSITIONS_KEY, decode_positions, encode
 from riverrun.runtime.ports import KeyValueStore
 from services.drift.core import DriftCore, DriftState
 
-__all__ = ["DriftStore"]
+__all__ = ["WRITE_EVERY", "DriftStore"]
+
+WRITE_EVERY: Final = 4_000
+"""Records between two writes."""
 
 _LOG: Final = logging.getLogger(__name__)
 _KEY: Final = b"fold"
@@ -42,7 +45,7 @@ class DriftStore:
         Records between two writes.
     """
 
-    def __init__(self, core: DriftCore, store: KeyValueStore, keys: KeyRing, *, every: int = 4_000) -> None:
+    def __init__(self, core: DriftCore, store: KeyValueStore, keys: KeyRing, *, every: int = WRITE_EVERY) -> None:
         self._core = core
         self._store = store
         self._keys = keys

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from riverrun.drift.settings import MonitorSettings
 from riverrun.pipeline import Drift, Pipeline
 from riverrun.records.codecs import Codecs
 from riverrun.records.items import FieldValue
@@ -16,10 +17,13 @@ from riverrun.runtime.model_settings import model_keys
 from riverrun.runtime.stage import Stage, StageContext, StageDefinition
 from services.drift.core import DriftCore, DriftSettings
 from services.drift.observing import ErrorObserver, InputObserver
-from services.drift.state import DriftStore
+from services.drift.state import WRITE_EVERY, DriftStore
 from services.drift.watching import monitor_settings, watched_features
 
-__all__ = ["DRIFT_ERRORS", "DRIFT_INPUTS", "errors_core", "inputs_core"]
+__all__ = ["DRIFT_ERRORS", "DRIFT_INPUTS", "Watch", "drift_stages", "errors_core", "inputs_core"]
+
+Watch = Callable[[Drift], tuple[MonitorSettings, MonitorSettings]]
+"""Returns how all records are watched, and how those of a segment."""
 
 _INPUTS = "drift-inputs"
 _ERRORS = "drift-errors"
@@ -53,7 +57,7 @@ def _names(pipeline: Pipeline) -> tuple[str, ...]:
     return tuple(model.name for model in pipeline.models)
 
 
-def inputs_core(pipeline: Pipeline, codecs: Codecs, partition: int) -> DriftCore:
+def inputs_core(pipeline: Pipeline, codecs: Codecs, partition: int, watch: Watch = monitor_settings) -> DriftCore:
     """Return the fold of a partition's predictions, before the first."""
     drift = pipeline.drift or _NOTHING
     observer = InputObserver(
@@ -64,10 +68,10 @@ def inputs_core(pipeline: Pipeline, codecs: Codecs, partition: int) -> DriftCore
         _reader(codecs),
     )
     (topic,) = _predictions(pipeline)
-    return DriftCore(observer, DriftSettings(topic, partition, *monitor_settings(drift)))
+    return DriftCore(observer, DriftSettings(topic, partition, *watch(drift)))
 
 
-def errors_core(pipeline: Pipeline, codecs: Codecs) -> DriftCore:
+def errors_core(pipeline: Pipeline, codecs: Codecs, watch: Watch = monitor_settings) -> DriftCore:
     """Return the fold of a shard's examples, before the first."""
     drift = pipeline.drift or _NOTHING
     observer = ErrorObserver(
@@ -78,35 +82,47 @@ def errors_core(pipeline: Pipeline, codecs: Codecs) -> DriftCore:
         read_vector=_reader(codecs),
     )
     (topic,) = _examples(pipeline)
-    return DriftCore(observer, DriftSettings(topic, 0, *monitor_settings(drift), models=_names(pipeline)))
+    return DriftCore(observer, DriftSettings(topic, 0, *watch(drift), models=_names(pipeline)))
 
 
-def _build_inputs(context: StageContext) -> Stage:
-    return _stage(_INPUTS, inputs_core(context.pipeline, context.codecs, context.partition), context)
+def _stage(name: str, core: DriftCore, context: StageContext, every: int) -> Stage:
+    keys = model_keys(context.settings.data_folder)
+    return Stage(name, core, (DriftStore(core, context.open_store(name), keys, every=every),))
 
 
-def _build_errors(context: StageContext) -> Stage:
-    return _stage(_ERRORS, errors_core(context.pipeline, context.codecs), context)
+def drift_stages(watch: Watch = monitor_settings, every: int = WRITE_EVERY) -> tuple[StageDefinition, StageDefinition]:
+    """Return the stage that watches features and scores, and the one that watches labels, errors and calibration.
+
+    Parameters
+    ----------
+    watch
+        How closely they watch.
+    every
+        Records between two writes of their states.
+    """
+
+    def build_inputs(context: StageContext) -> Stage:
+        core = inputs_core(context.pipeline, context.codecs, context.partition, watch)
+        return _stage(_INPUTS, core, context, every)
+
+    def build_errors(context: StageContext) -> Stage:
+        return _stage(_ERRORS, errors_core(context.pipeline, context.codecs, watch), context, every)
+
+    inputs = StageDefinition(
+        _INPUTS, inputs=_predictions, outputs=_drift, replays=_predictions, build=build_inputs, wanted=_wanted
+    )
+    errors = StageDefinition(
+        _ERRORS,
+        inputs=_examples,
+        outputs=_drift,
+        replays=_examples,
+        build=build_errors,
+        sharded=True,
+        lane=1,
+        wanted=_wanted,
+    )
+    return inputs, errors
 
 
-def _stage(name: str, core: DriftCore, context: StageContext) -> Stage:
-    state = DriftStore(core, context.open_store(name), model_keys(context.settings.data_folder))
-    return Stage(name, core, (state,))
-
-
-DRIFT_INPUTS = StageDefinition(
-    _INPUTS, inputs=_predictions, outputs=_drift, replays=_predictions, build=_build_inputs, wanted=_wanted
-)
-"""Watches features and scores, before any label is known."""
-
-DRIFT_ERRORS = StageDefinition(
-    _ERRORS,
-    inputs=_examples,
-    outputs=_drift,
-    replays=_examples,
-    build=_build_errors,
-    sharded=True,
-    lane=1,
-    wanted=_wanted,
-)
-"""Watches labels, errors and calibration."""
+DRIFT_INPUTS, DRIFT_ERRORS = drift_stages()
+"""Both as a pipeline declares them."""

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from riverrun.embedded import ClientProperties, ExternalServers
+from chaos.proxies import KafkaProxy
+from riverrun.embedded import ClientProperties, EmbeddedKafka, ExternalServers
 from riverrun.runtime.ports import Reader, Record, TopicSpec, Writer
+from tests.log.shaky_worlds import ShakyKafka, ShakyMemory, ShakyWorld
 from tests.log.steps import MakeList, MakeReader, MakeTopic, MakeWriter
 from tests.log.worlds import KafkaWorld, MemoryWorld, World, read_all
 
@@ -22,6 +24,45 @@ def kafka_world(kafka: ClientProperties, external_servers: ExternalServers) -> I
     world = KafkaWorld(kafka, 1_500 if external_servers.kafka is None else 6_000)
     yield world
     world.close()
+
+
+@pytest.fixture(scope="session")
+def near(
+    kafka: ClientProperties, external_servers: ExternalServers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ClientProperties]:
+    """A broker that a proxy can stand before: on this machine, without encryption."""
+    if external_servers.kafka is None:
+        yield kafka
+    else:
+        with EmbeddedKafka(tmp_path_factory.mktemp("near")) as broker:
+            yield broker.client_properties
+
+
+@pytest.fixture(scope="session")
+def near_world(near: ClientProperties) -> Iterator[KafkaWorld]:
+    """That broker, with clients of its own."""
+    world = KafkaWorld(near, 1_500)
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def proxy(near: ClientProperties) -> Iterator[KafkaProxy]:
+    """Stands before that broker."""
+    with KafkaProxy(int(near["bootstrap.servers"].rpartition(":")[2])) as running:
+        yield running
+
+
+@pytest.fixture(params=["memory", "kafka"])
+def shaky_world(request: pytest.FixtureRequest) -> Iterator[ShakyWorld]:
+    """Each of the two logs in turn, behind a network that breaks."""
+    shaky: ShakyWorld
+    if request.param == "memory":
+        shaky = ShakyMemory()
+    else:
+        shaky = ShakyKafka(request.getfixturevalue("near_world"), request.getfixturevalue("proxy"))
+    yield shaky
+    shaky.close()
 
 
 @pytest.fixture(params=["memory", "kafka"])

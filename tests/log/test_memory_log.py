@@ -1,4 +1,4 @@
-"""What the in-memory log can do beyond the contract: hold back commits, fail when told to, expel members."""
+"""What the in-memory log can do beyond the contract: fail when told to, tell the time, expel members."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riverrun.runtime.ports import FencedError, LogUnavailableError, Record, TopicSpec, TornError, Writer
+from riverrun.runtime.ports import FencedError, LogUnavailableError, Record, TopicSpec, Writer
 from riverrun.testing.memory_group import MemoryMembership
 from riverrun.testing.memory_log import Failure, MemoryLog
 
@@ -35,49 +35,6 @@ def begin(writer: Writer, *values: bytes) -> None:
 
 def visible(log: MemoryLog) -> list[bytes | None]:
     return [record.value for record in log.records("t", 0)]
-
-
-class TestHeldCommits:
-    def test_an_unnoticed_one_tears_the_next_transaction(self, log: MemoryLog) -> None:
-        """The failure that the guard is there for: half a transaction becomes visible, the rest is lost."""
-        writer = opened(log)
-        log.hold_commit(noticed=False)
-        begin(writer, b"1")
-        writer.commit({}, "g")
-        begin(writer, b"2")
-        assert visible(log) == [b"1"]
-        assert log.release_commits() == 1
-        assert visible(log) == [b"1", b"2"]
-        writer.send("t", 0, None, b"3", ())
-        with pytest.raises(LogUnavailableError, match="behind its back"):
-            writer.commit({}, "g")
-        assert visible(log) == [b"1", b"2"]
-
-    def test_a_noticed_one_costs_the_writer(self, log: MemoryLog) -> None:
-        """The commit is done, the writer is of no further use, and a new one is out of reach of the copy."""
-        writer = opened(log)
-        log.hold_commit()
-        begin(writer, b"1")
-        with pytest.raises(TornError):
-            writer.commit({("t", 1): 5}, "g")
-        assert log.committed("g") == {("t", 1): 5}
-        with pytest.raises(LogUnavailableError, match="torn"):
-            writer.begin()
-        newer = opened(log)
-        begin(newer, b"2")
-        assert log.release_commits() == 0
-        assert visible(log) == [b"1"]
-        newer.commit({}, "g")
-        assert visible(log) == [b"1", b"2"]
-
-    def test_one_that_finds_no_transaction_does_nothing(self, log: MemoryLog) -> None:
-        """Kafka takes it for the repetition that it is."""
-        writer = opened(log)
-        log.hold_commit(noticed=False)
-        begin(writer, b"1")
-        writer.commit({}, "g")
-        assert log.release_commits() == 0
-        assert log.release_commits() == 0
 
 
 class TestFailures:

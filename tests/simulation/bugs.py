@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from riverrun.drift.monitor import Monitor, MonitorState
 from riverrun.models.store import ModelStore
 from riverrun.records.items import LABELLED, Event, Example, Item, Prediction
 from riverrun.records.topics import Kind
@@ -23,6 +24,7 @@ from riverrun.runtime.runner import StageRunner
 from riverrun.runtime.stage import StageDefinition
 from riverrun.runtime.task import Task
 from riverrun.testing.partial_store import MemoryPartialStore
+from services.drift.core import DriftCore
 from services.features.core import FeaturesCore
 from services.features.state import FeatureState
 from services.ingest.core import IngestCore
@@ -216,6 +218,27 @@ def event_folded_before_its_vector(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(FeaturesCore, "_vector", too_late)
 
 
+def drift_restored_one_record_short(patch: pytest.MonkeyPatch) -> None:
+    """What came after drift's stored state is folded again from one record too late."""
+
+    def late(self: DriftCore, item: Prediction | Example) -> None:
+        writer = item.writer if isinstance(item, Example) else self.settings.partition
+        if item.seq > self._next.get(writer, 0):
+            self.step(item)
+
+    patch.setattr(DriftCore, "replay", late)
+
+
+def drift_told_again(patch: pytest.MonkeyPatch) -> None:
+    """That something is known to have moved is not restored, so it is told once more."""
+    restore = Monitor.restore
+
+    def forgetful(self: Monitor, state: MonitorState) -> None:
+        restore(self, {**state, "alarms": []})
+
+    patch.setattr(Monitor, "restore", forgetful)
+
+
 BUGS: Sequence[Plant] = (
     positions_before_the_commit,
     random_transactional_id,
@@ -228,6 +251,8 @@ BUGS: Sequence[Plant] = (
     torn_outputs_made_again,
     deaf_to_wipes,
     event_folded_before_its_vector,
+    drift_restored_one_record_short,
+    drift_told_again,
 )
 FOUND: Sequence[Plant] = (replaced_member_deletes, torn_order_chosen_again)
 """Bugs that the runtime really had until a simulation showed them."""

@@ -11,7 +11,14 @@ from chaos.planted import MOST_SEEDS, catch
 from riverrun.testing.simulation.__main__ import main
 from riverrun.testing.simulation.script import make_script
 from riverrun.testing.simulation.trial import first_failure, shrink, try_script
-from tests.simulation.bugs import BUGS, FOUND, Plant, label_used_twice
+from tests.simulation.bugs import (
+    BUGS,
+    FOUND,
+    Plant,
+    drift_restored_one_record_short,
+    drift_told_again,
+    label_used_twice,
+)
 
 
 @pytest.mark.parametrize("plant", [pytest.param(plant, id=plant.__name__) for plant in (*BUGS, *FOUND)])
@@ -22,6 +29,15 @@ def test_a_planted_bug_is_caught(plant: Plant, tmp_path: Path) -> None:
     assert f"--seed {failure.seed}" in str(failure)
     # A plant that no longer fits the code it changes breaks at once: that would be caught for the wrong reason.
     assert not failure.broke_down
+
+
+@pytest.mark.parametrize("plant", [drift_restored_one_record_short, drift_told_again])
+def test_a_bug_of_drift_shows_in_what_is_found(plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only in the state that is stored, which is compared too: findings are missing, others, or there twice."""
+    plant(monkeypatch)
+    scripts = (script for script in map(make_script, range(MOST_SEEDS)) if script.watched)
+    wrongs = (wrong for script in scripts for wrong in try_script(script, tmp_path))
+    assert any(wrong.startswith("drift-") and ", undisturbed " in wrong for wrong in wrongs)
 
 
 def test_a_failing_script_is_shrunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

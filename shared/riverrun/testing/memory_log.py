@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from riverrun.errors import RiverrunError
 from riverrun.runtime.ports import Headers, LogUnavailableError, Record, TopicSpec
@@ -19,6 +20,13 @@ from riverrun.testing.memory_partition import Partition
 from riverrun.testing.memory_transactions import TransactionCoordinator
 
 __all__ = ["Failure", "MemoryLog"]
+
+
+class _Hold(NamedTuple):
+    """What becomes of a commit whose connection breaks."""
+
+    noticed: bool
+    lost: bool
 
 
 class MemoryLog:
@@ -58,7 +66,7 @@ class MemoryLog:
         self._groups: dict[tuple[str, str], Group] = {}
         self._memberships: dict[MemoryMembership, Group] = {}
         self._failures: Counter[Failure] = Counter()
-        self._holds: list[bool] = []
+        self._holds: list[_Hold] = []
 
     # The port.
 
@@ -157,7 +165,7 @@ class MemoryLog:
         self._failures.clear()
         self._holds.clear()
 
-    def hold_commit(self, *, noticed: bool = True) -> None:
+    def hold_commit(self, *, noticed: bool = True, lost: bool = False) -> None:
         """Delay a copy of the next commit, whose retry succeeds, until ``release_commits``.
 
         This is what a connection that breaks during a commit does to a client without KIP-890.
@@ -167,8 +175,15 @@ class MemoryLog:
         noticed
             Whether the writer sees that its connection broke, and raises ``TornError``. Otherwise the commit
             returns as if nothing had been, as with a client that does not look.
+        lost
+            Whether nothing is under way any more: the request, or the answer to it, was lost with the connection.
         """
-        self._holds.append(noticed)
+        self._holds.append(_Hold(noticed, lost))
+
+    @property
+    def held_commits(self) -> int:
+        """How many delayed commits are still to be delivered."""
+        return self.transactions.held
 
     def release_commits(self) -> int:
         """Deliver the delayed commits; return how many ended a transaction that they were not meant for."""
@@ -217,8 +232,10 @@ class MemoryLog:
         """Hold a commit's copy if told to; return whether its writer notices."""
         if not self._holds:
             return False
-        self.transactions.hold(transactional_id, epoch)
-        return self._holds.pop(0)
+        hold = self._holds.pop(0)
+        if not hold.lost:
+            self.transactions.hold(transactional_id, epoch)
+        return hold.noticed
 
     def _look_up(self) -> None:
         if self.fails(Failure.LOOK_UP):

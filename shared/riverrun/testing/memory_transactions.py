@@ -93,6 +93,11 @@ class TransactionCoordinator:
             for (group, place), offset in transaction.offsets.items():
                 self.group_offsets.setdefault(group, {})[place] = offset
 
+    @property
+    def held(self) -> int:
+        """How many requests to commit are held."""
+        return len(self._held)
+
     def hold(self, transactional_id: str, epoch: int) -> None:
         """Keep a copy of a request to commit, as a network that delays it would."""
         self._held.append((transactional_id, epoch))

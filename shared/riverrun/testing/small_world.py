@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import schemas
@@ -85,6 +85,8 @@ class SmallWorld:
         Where everything goes.
     settings
         Of the runtime.
+    stages
+        By name.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class SmallWorld:
         partitions: int,
         log: Log,
         settings: Settings,
+        stages: Mapping[str, StageDefinition] = STAGES,
     ) -> None:
         self.pipeline = pipeline
         self.partitions = partitions
@@ -101,6 +104,7 @@ class SmallWorld:
         self.settings = settings
         self.topology = Topology(pipeline.name, partitions)
         self.ids, self.codecs = codecs
+        self._stages = stages
         self.wire: Wire = _RememberingWire(self.codecs)
         log.ensure_topics([TopicSpec(stream.topic, partitions) for stream in pipeline.streams])
         log.ensure_topics(self.topology.specs())
@@ -135,7 +139,6 @@ class SmallWorld:
         """Return the producers' topic of a stream."""
         return f"{self.pipeline.name}-raw.{stream}"
 
-    @staticmethod
-    def chains(layout: Layout) -> Sequence[Sequence[StageDefinition]]:
+    def chains(self, layout: Layout) -> Sequence[Sequence[StageDefinition]]:
         """Return the definitions of a layout's stages."""
-        return [[STAGES[name] for name in chain] for chain in layout]
+        return [[self._stages[name] for name in chain] for chain in layout]

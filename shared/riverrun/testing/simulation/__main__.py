@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.write(f"{failure}\n\nshrunk:\n")
         script = shrink(make_script(failure.seed), folder)
         settings = f"{script.partitions} partitions, batches of {script.batch_limit}"
-        sys.stdout.write(f"  {settings}, labels default: {script.labels_default}\n")
+        sys.stdout.write(f"  {settings}, labels default: {script.labels_default}, drift is watched: {script.watched}\n")
         for action in script.actions:
             messages = " ".join(f"{message.stream}/{message.id or 'bad'}" for message in action.messages)
             sys.stdout.write(f"  {action.kind:8} {action.who:2} {action.at:6} {messages}\n")

@@ -1,6 +1,7 @@
 """The judge: compares all that was written with all that was sent, by the simplest means there are.
 
-It shares no code with the runtime or the stages' cores; only the codecs of records, which have tests of their own.
+It shares no code with the runtime or the stages' cores but that of drift; only the codecs of records, which have tests
+of their own.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from riverrun.testing.simulation.naive_labels import NaiveLabels
 from riverrun.testing.simulation.play import Play, Published
 from riverrun.testing.simulation.reading import Reading
 from riverrun.testing.simulation.script import BAD
+from riverrun.testing.simulation.watching import Watching
 
 __all__ = ["judge"]
 
@@ -53,6 +55,7 @@ class _Judge:
         yield from learning.wrongs([naive.endings for naive in labels], self._predictions)
         for partition, naive in enumerate(labels):
             yield from self._ledger(partition, naive)
+        yield from Watching(self._play, self._reading).wrongs()
 
     def _at_rest(self) -> Iterator[str]:
         """No transaction is open, nowhere."""

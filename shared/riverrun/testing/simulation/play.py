@@ -19,6 +19,7 @@ from riverrun.runtime.settings import Settings
 from riverrun.testing.failpoints import PointedLog
 from riverrun.testing.memory_disk import MemoryDisk
 from riverrun.testing.memory_log import Failure, MemoryLog
+from riverrun.testing.simulation.close_watch import STAGES, WATCHED
 from riverrun.testing.simulation.member import Member
 from riverrun.testing.simulation.script import LAYOUTS, Action, Message, Script
 from riverrun.testing.simulation.watched_store import WatchedStore
@@ -45,8 +46,13 @@ class Published(NamedTuple):
 
 
 @cache
-def _made(*, labels_default: bool) -> tuple[Pipeline, tuple[ManifestIds, Codecs]]:
-    pipeline = make_pipeline("sim", otherwise=False if labels_default else None, snapshot_every=SNAPSHOT_EVERY)
+def _made(*, labels_default: bool, watched: bool) -> tuple[Pipeline, tuple[ManifestIds, Codecs]]:
+    pipeline = make_pipeline(
+        "sim",
+        otherwise=False if labels_default else None,
+        snapshot_every=SNAPSHOT_EVERY,
+        drift=WATCHED if watched else None,
+    )
     return pipeline, make_codecs(pipeline)
 
 
@@ -66,6 +72,10 @@ class Play:
         What producers sent.
     wrongs
         What was seen to be wrong on the way.
+    disks
+        The machines' local stores.
+    disk_lost
+        Whether one of them ever was.
     """
 
     def __init__(self, script: Script, folder: Path) -> None:
@@ -81,11 +91,12 @@ class Play:
             state_interval_ms=20,
             backoff_most_ms=500,
         )
-        pipeline, codecs = _made(labels_default=script.labels_default)
-        self.small = SmallWorld(pipeline, codecs, script.partitions, self.log, settings)
+        pipeline, codecs = _made(labels_default=script.labels_default, watched=script.watched)
+        self.small = SmallWorld(pipeline, codecs, script.partitions, self.log, settings, STAGES)
+        self.disks = [MemoryDisk() for _ in range(_DISKS)]
+        self.disk_lost = False
         self._script = script
         self._clocks = Clocks(lambda: self.log.now / 1000, lambda: 0.0)
-        self._disks = [MemoryDisk() for _ in range(_DISKS)]
         self._members: list[Member] = []
         self._layout = LAYOUTS[script.partitions][0]
         self._models = ModelStore(self.model_store)
@@ -93,7 +104,7 @@ class Play:
 
     def deploy(self, log: PointedLog) -> Deployment:
         """Return a deployment on a member's own view of the log."""
-        return self.small.deployment(self.client, self._disks[0].open, log=log, clocks=self._clocks)
+        return self.small.deployment(self.client, self.disks[0].open, log=log, clocks=self._clocks)
 
     def client(self) -> PartialStore:
         """Return a client of the partial store."""
@@ -145,7 +156,7 @@ class Play:
 
     def _start(self, who: int) -> None:
         if len(self._members) < _MOST_MEMBERS:
-            self._members.append(Member(self, self._layout, self._disks[who % _DISKS]))
+            self._members.append(Member(self, self._layout, self.disks[who % _DISKS]))
 
     def _interrupt(self, action: Action) -> None:
         kind, who, at, _ = action
@@ -218,7 +229,8 @@ class Play:
         elif kind == "store":
             self.store.outage.available = not self.store.outage.available
         elif kind == "lose":
-            self._disks[who % _DISKS].lose()
+            self.disks[who % _DISKS].lose()
+            self.disk_lost = True
 
     def _watch_models(self) -> None:
         """Every record that points at a model must be there after the model."""

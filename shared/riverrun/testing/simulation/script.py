@@ -22,23 +22,23 @@ LAYOUTS: Final[dict[int, tuple[Layout, ...]]] = {
     1: tuple(
         layout_of(text)
         for text in (
-            "ingest+features+score+labels+learn",
-            "ingest features+score+labels+learn",
-            "ingest+features score+labels+learn",
-            "ingest features score labels learn",
-            "ingest+features+score labels+learn",
+            "ingest+features+score+labels+drift-inputs+learn+drift-errors",
+            "ingest features+score+labels+drift-inputs+learn+drift-errors",
+            "ingest+features score+labels+drift-inputs+learn drift-errors",
+            "ingest features score labels drift-inputs learn drift-errors",
+            "ingest+features+score labels+learn+drift-errors drift-inputs",
         )
     ),
     2: tuple(
         layout_of(text)
         for text in (
-            "ingest+features+score+labels learn",
-            "ingest features score labels learn",
-            "ingest features+score+labels learn",
+            "ingest+features+score+labels+drift-inputs learn drift-errors",
+            "ingest features score labels drift-inputs learn drift-errors",
+            "ingest features+score+labels drift-inputs learn drift-errors",
         )
     ),
 }
-"""Chains that may be run, by the number of partitions."""
+"""Chains that may be run, by the number of partitions; the stages of drift run only where it is watched."""
 
 _MINUTE: Final = 60_000
 _MOST_POINTS: Final = 60
@@ -78,6 +78,8 @@ class Script:
         Most records in one transaction.
     labels_default
         Whether a label that does not come is taken for False; else the prediction expires.
+    watched
+        Whether drift is watched.
     actions
         What happens, in order.
     """
@@ -85,14 +87,17 @@ class Script:
     partitions: int
     batch_limit: int
     labels_default: bool
+    watched: bool
     actions: tuple[Action, ...]
 
 
 def make_script(seed: int) -> Script:
     """Return the script of a seed."""
     rng = Chance(seed)
+    # To watch for drift, and to judge it, costs as much time as all the rest: every third seed does.
+    watched = seed % 3 == 2
     partitions = rng.choice((1, 1, 2))
-    messages = _messages(rng)
+    messages = _messages(rng, moving=watched)
     share = len(messages) / 9
     chunks = [tuple(messages[round(n * share) : round((n + 1) * share)]) for n in range(9)]
     actions: list[Action] = []
@@ -100,7 +105,7 @@ def make_script(seed: int) -> Script:
         kind = "tear" if rng.random() < 0.25 else "publish"
         actions.append(Action(kind, rng.randrange(6), rng.randrange(1, 16), chunk))
         actions += [_action(rng, partitions) for _ in range(rng.randrange(2, 7))]
-    return Script(partitions, rng.choice((2, 4, 7, 20)), rng.random() < 0.5, tuple(actions))
+    return Script(partitions, rng.choice((2, 4, 7, 20)), rng.random() < 0.5, watched, tuple(actions))
 
 
 _KINDS: Final = {
@@ -133,16 +138,21 @@ def _action(rng: Chance, partitions: int) -> Action:
     return Action(kind, who, at)
 
 
-def _messages(rng: Chance) -> list[Message]:
+def _messages(rng: Chance, *, moving: bool) -> list[Message]:
     """Make events that ask and are answered, then repeat some and spoil some.
 
-    Answers come in time, late, never, twice, otherwise the second time, or before they are asked for.
+    Answers come in time, late, never, twice, otherwise the second time, or before they are asked for. If they are
+    ``moving``, sizes are other ones from the middle on.
     """
     timed: list[tuple[int, Message]] = []
-    for number in range(rng.randrange(8, 16)):
+    count = rng.randrange(8, 16)
+    for number in range(count):
         who, place = f"w{number}", rng.choice("xy")
         at = number * 2 * _MINUTE + rng.randrange(_MINUTE)
-        timed.append((at, Message("asked", who, asked(number, who, place, at, rng.randrange(9)), f"a{number}")))
+        size = rng.randrange(9)
+        if moving:
+            size = size % 2 + (20 if number >= count // 2 else 0)
+        timed.append((at, Message("asked", who, asked(number, who, place, at, size), f"a{number}")))
         delays = rng.choices(((5,), (-3,), (45,), (2, 6), (33,), ()), (6, 1, 1, 2, 1, 1))[0]
         for turn, delay in enumerate(delays):
             then = max(0, at + delay * _MINUTE)
