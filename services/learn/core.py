@@ -114,6 +114,8 @@ class LearnCore:
         Snapshots taken and not yet stored, oldest first. The trailing state removes them.
     take
         As given.
+    checkpoints_refused
+        How many stored checkpoints this start has refused: forged, cut short or damaged. The trailing state counts.
     backlog
         Called during a replay when many captures wait; what is replayed is committed, so they may be stored.
     """
@@ -138,6 +140,7 @@ class LearnCore:
         self._next: dict[int, int] = {}
         self._watermark = 0
         self._learned = self._skipped = self._refused = self._failed = 0
+        self.checkpoints_refused = self._refused_before = 0
         self._fresh = [captured(learner.estimator) for learner in models.learners]
         # A copy of the evaluators' empty state: River's own metrics are live objects.
         self._blank = dump_state([evaluator.state() for evaluator in self._evaluators])
@@ -197,15 +200,18 @@ class LearnCore:
         """Return how many examples came, and what became of them.
 
         ``learned``, ``skipped`` (without a label to learn) and ``refused`` add up to ``examples``; ``failed``
-        counts those learned examples that some model raised on.
+        counts those learned examples that some model raised on. ``checkpoints_refused``, over all starts, is there if
+        any were.
         """
-        return {
+        checkpoints = self._refused_before + self.checkpoints_refused
+        counts = {
             "examples": self._learned + self._skipped + self._refused,
             "learned": self._learned,
             "skipped": self._skipped,
             "refused": self._refused,
             "failed": self._failed,
         }
+        return counts | {"checkpoints_refused": checkpoints} if checkpoints else counts
 
     def resume(self, counters: Mapping[str, int], watermark: int) -> None:
         """Take over the committed counters and watermark."""
@@ -213,6 +219,7 @@ class LearnCore:
         self._skipped = counters.get("skipped", 0)
         self._refused = counters.get("refused", 0)
         self._failed = counters.get("failed", 0)
+        self._refused_before = counters.get("checkpoints_refused", 0)
         self._watermark = watermark
 
     def state(self) -> LearnedState:

@@ -127,10 +127,14 @@ class LearnState:
             try:
                 header, state = self._open(entry.path)
                 self._restore(header, cast("_Stored", state))
-            except (SnapshotError, MissingModelError, ValueError, KeyError, TypeError) as error:
+            except SnapshotError as error:
+                # Forged, cut short or damaged: somebody should hear of it, though the log has everything.
+                self._core.checkpoints_refused += 1
                 _LOG.warning("checkpoint %s is passed over: %s", entry.path, error)
-                continue
-            return dict(header.positions)
+            except (MissingModelError, ValueError, KeyError, TypeError) as error:
+                _LOG.warning("checkpoint %s is passed over: %s", entry.path, error)
+            else:
+                return dict(header.positions)
         return None
 
     def flush(self, positions: Mapping[str, int]) -> Sequence[Item]:

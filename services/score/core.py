@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from riverrun.models.adapter import features_of, is_finite
+from riverrun.models.followed import Followed
 from riverrun.models.modelset import ModelSet, Scorer
 from riverrun.records.items import FieldValue, Prediction, Source, Vector
 
@@ -19,29 +20,42 @@ class ModelSource(Protocol):
         """Return the models to score with now, never waiting."""
         ...
 
-    @property
-    def refused(self) -> int:
-        """How many published versions were refused so far: forged, damaged or replayed."""
+    def followed(self) -> Followed:
+        """Return what is to be remembered of where they come from."""
+        ...
+
+    def resume(self, followed: Followed) -> None:
+        """Take over what was remembered, before the first are asked for."""
         ...
 
 
 class LiveModels:
-    """The learner's own models, in the same chain: each vector meets every label that came before it."""
+    """The learner's own models, in the same chain: each vector meets every label that came before it.
 
-    __slots__ = ("_models",)
+    What a scorer apart remembered is kept for the next that runs apart.
+    """
 
-    refused = 0
+    __slots__ = ("_followed", "_models")
 
     def __init__(self, models: ModelSet) -> None:
         self._models = models
+        self._followed = Followed()
 
     def current(self) -> Scorer:
         """Return the live models."""
         return self._models
 
+    def followed(self) -> Followed:
+        """Return what was taken over."""
+        return self._followed
+
+    def resume(self, followed: Followed) -> None:
+        """Take over what was remembered."""
+        self._followed = followed
+
 
 class ScoreCore:
-    """Scores vectors; keeps nothing but counts.
+    """Scores vectors; keeps nothing but counts, and what its source of models must remember.
 
     Which version a running scorer had at hand is not determined by the log alone, and so each score records
     it.
@@ -62,7 +76,6 @@ class ScoreCore:
         self._partition = partition
         self._source = source
         self._predictions = 0
-        self._refused = 0
         self._watermark = 0
 
     @property
@@ -89,23 +102,16 @@ class ScoreCore:
         """Nothing is needed from outside."""
 
     def counters(self) -> dict[str, int]:
-        """Return how many predictions were made, and how many published models were refused, if any were."""
-        refused = self._refused + self._source.refused
-        counts = {"predictions": self._predictions}
-        return counts | {"models_refused": refused} if refused else counts
+        """Return how many predictions were made, and what is remembered of published models (`Followed.counters`).
 
-    def settled(self) -> None:
-        """Take note that the source has seen all that was published before this start.
-
-        What it refused of that, it refused in the process before too, if it was there by then: nothing of it counts
-        twice.
+        ``models_refused``, how many of them were refused, is there if any were.
         """
-        self._refused = max(0, self._refused - self._source.refused)
+        return {"predictions": self._predictions, **self._source.followed().counters()}
 
     def resume(self, counters: Mapping[str, int], watermark: int) -> None:
         """Take over the committed counters and watermark."""
         self._predictions = counters.get("predictions", 0)
-        self._refused = counters.get("models_refused", 0)
+        self._source.resume(Followed.of(counters))
         self._watermark = watermark
 
 

@@ -10,7 +10,7 @@ from riverrun.pipeline import Pipeline
 from riverrun.records.codecs import Codecs
 from riverrun.records.items import ModelAlias, ModelVersion
 from riverrun.records.topics import Kind, topic_name
-from riverrun.runtime.model_settings import code_modules, model_keys
+from riverrun.runtime.model_settings import code_hash, code_modules, model_keys
 from riverrun.runtime.ports import Record
 from riverrun.runtime.stage import LIVE_MODELS, Stage, StageContext, StageDefinition
 from services.score.core import LiveModels, ScoreCore
@@ -23,9 +23,8 @@ _NAME = "score"
 class _ModelsTopic:
     """Follows the ``models`` topic for a scorer that runs apart from the learner."""
 
-    def __init__(self, topic: str, codecs: Codecs, follower: ModelFollower, core: ScoreCore) -> None:
+    def __init__(self, topic: str, codecs: Codecs, follower: ModelFollower) -> None:
         self.topic = topic
-        self._core = core
         self._codecs = codecs
         self._follower = follower
 
@@ -33,12 +32,11 @@ class _ModelsTopic:
         """Take in a pointer to a version, or an alias."""
         item, _ = self._codecs.from_wire(record.value, list(record.headers))
         if isinstance(item, ModelVersion | ModelAlias):
-            self._follower.offer(item)
+            self._follower.offer(item, record.offset)
 
     def settle(self) -> None:
         """Wait until the newest versions are loaded."""
         self._follower.settle()
-        self._core.settled()
 
     def close(self) -> None:
         """Stop loading."""
@@ -69,10 +67,11 @@ def _build(context: StageContext) -> Stage:
             context.codecs.feature_set,
             code_modules(pipeline),
             limits=Limits(context.settings.model_memory_mb),
+            code_hash=code_hash(pipeline),
         ),
     )
     core = ScoreCore(pipeline.feature_names, vectors, context.partition, follower)
-    side = _ModelsTopic(topic_name(pipeline.name, Kind.MODELS), context.codecs, follower, core)
+    side = _ModelsTopic(topic_name(pipeline.name, Kind.MODELS), context.codecs, follower)
     return Stage(_NAME, core, side=side, models=follower.versions, refused=lambda: follower.trouble)
 
 

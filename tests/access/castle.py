@@ -67,6 +67,8 @@ _AUTHORIZER: Final = {
     # The broker reaches its own controller, on a port of its own, without a name.
     "super.users": f"User:{ADMIN};User:ANONYMOUS",
 }
+_TALKATIVE: Final = {"JAVA_TOOL_OPTIONS": "-Dorg.slf4j.simpleLogger.log.org.apache.kafka=info"}
+"""What Kafka logs at this level, its configuration among it, must hold no secret either."""
 _PATIENCE_S: Final = 60.0
 _PAUSE_S: Final = 0.005
 _LOOK_S: Final = 0.1
@@ -98,9 +100,12 @@ class Castle:
         self.access = folder / "access"
 
     def start(self) -> None:
-        """Start the servers; make the producers' topics, the users with their rights, and publish events."""
+        """Start the servers, talkative; make the producers' topics, the users and their rights, and publish events."""
         self._redis.start()
-        self._kafka.start()
+        with redis.Redis.from_url(self._redis.url) as client:
+            client.config_set("loglevel", "debug")
+        with patch.dict(os.environ, _TALKATIVE):
+            self._kafka.start()
         self.admin = {"RIVERRUN_KAFKA": self._kafka.url, "RIVERRUN_REDIS": self._redis.url}
         log = KafkaLog(dict(self.addresses(self.admin).kafka))
         log.ensure_topics([TopicSpec(SHIPPED, 1), TopicSpec(DELIVERED, 1)])
@@ -137,6 +142,14 @@ class Castle:
         assert servers.kafka is not None
         assert servers.redis_url is not None
         return Addresses(servers.kafka, servers.redis_url, embedded=False)
+
+    def logs(self) -> list[Path]:
+        """Return what the servers have logged."""
+        return [self._kafka.log, self._redis.log]
+
+    def passwords(self) -> list[str]:
+        """Return every account's password."""
+        return [file.read_text(encoding="utf-8").strip() for file in sorted((self.access / "secrets").iterdir())]
 
     def command(self, service: str, *arguments: object) -> Ran:
         """Run the command line with an account's settings."""

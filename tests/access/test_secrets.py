@@ -1,4 +1,7 @@
-"""What is secret is in no log and in no file that riverrun writes, whether all goes well or not."""
+"""What is secret is in no log and in no file that riverrun writes, whether all goes well or not.
+
+Nor is it in the logs of Kafka and Redis.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Event
-from typing import Final
+from threading import Event, Thread
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 import pytest
@@ -31,6 +35,9 @@ _PAUSE_S: Final = 0.1
 _MODEL_KEY: Final = base64.b64encode(Ed25519PrivateKey.generate().private_bytes_raw()).decode()
 _WEBHOOK: Final = "whsec_" + base64.b64encode(b"planted-webhook-secret-of-32-byte").decode()
 _REGISTRY: Final = "planted-registry-password"
+_OTLP: Final = "planted-otlp-token+/="
+_OTLP_USER: Final = "planted-otlp-password"
+_NOWHERE: Final = "http://127.0.0.1:1"
 _CLI: Final = ("-c", "from riverrun.cli import main; main()", "--verbose")
 
 
@@ -46,15 +53,20 @@ class Told:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._said: list[str] = []
+        self._elsewhere: list[Path] = []
 
     def hear(self, text: str) -> None:
         """Note what was printed."""
         self._said.append(text)
 
+    def watch(self, *files: Path) -> None:
+        """Look into files elsewhere, too."""
+        self._elsewhere.extend(files)
+
     def texts(self) -> Iterator[tuple[str, str]]:
         """Iterate over names and contents."""
         yield "output", "".join(self._said)
-        for file in self.folder.rglob("*"):
+        for file in (*self.folder.rglob("*"), *self._elsewhere):
             if file.is_file():
                 yield str(file), file.read_bytes().decode("latin-1")
 
@@ -71,18 +83,64 @@ def told(tmp_path: Path) -> Told:
     return Told(tmp_path)
 
 
-def _settings(castle: Castle, folder: Path) -> dict[str, str]:
-    """Return settings with every secret that there is in them, in the clear."""
+class _Refusing(BaseHTTPRequestHandler):
+    """A collector that lets nobody in."""
+
+    asked: Event
+
+    def do_POST(self) -> None:
+        """Note that the token came, and refuse it."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("X-Token") == _OTLP:
+            self.asked.set()
+        self.send_response(401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, text: str, *args: object) -> None:
+        """Say nothing."""
+
+
+class _Collector(NamedTuple):
+    """How OpenTelemetry is set up, and whether it has called."""
+
+    settings: Mapping[str, str]
+    asked: Event
+
+
+@pytest.fixture
+def collector() -> Iterator[_Collector]:
+    """A collector that wants a token and a password, and likes neither."""
+    asked = Event()
+    handler = type("Handler", (_Refusing,), {"asked": asked})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        settings = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://user:{_OTLP_USER}@127.0.0.1:{server.server_address[1]}",
+            "OTEL_EXPORTER_OTLP_HEADERS": f"x-token={quote(_OTLP, safe='')}",
+            "OTEL_TRACES_SAMPLER": "always_on",
+            "OTEL_METRIC_EXPORT_INTERVAL": "200",
+            "NO_PROXY": "127.0.0.1",
+        }
+        yield _Collector(settings, asked)
+        server.shutdown()
+        thread.join()
+
+
+def _settings(castle: Castle, told: Told) -> dict[str, str]:
+    """Return settings with every secret that there is in them, in the clear; what the servers log is looked at."""
+    told.watch(*castle.logs())
     return {
         **castle.admin,
-        "RIVERRUN_DATA": str(folder / "data"),
+        "RIVERRUN_DATA": str(told.folder / "data"),
         "RIVERRUN_MODEL_KEY": _MODEL_KEY,
         "RIVERRUN_CHANNEL_OPS": _WEBHOOK,
         "SCHEMA_REGISTRY_BASIC_AUTH": f"user:{_REGISTRY}",
     }
 
 
-SECRETS: Final = (PASSWORD, _MODEL_KEY, _WEBHOOK, _REGISTRY)
+SECRETS: Final = (PASSWORD, _MODEL_KEY, _WEBHOOK, _REGISTRY, _OTLP, _OTLP_USER)
 
 
 def _run_for_a_while(arguments: Sequence[str], settings: Mapping[str, str], until: str, told: Told) -> int:
@@ -111,20 +169,41 @@ def test_the_search_finds_what_is_planted(told: Told) -> None:
     told.must_not_hold(PASSWORD)
 
 
-def test_a_run_of_all_stages_tells_no_secret(folded: Castle, told: Told) -> None:
-    """All stages, at their most talkative, write logs, state, models and schemas without any secret in them."""
-    settings = _settings(folded, told.folder)
+def test_the_search_looks_into_the_servers_logs(folded: Castle, told: Told) -> None:
+    """Both servers keep one, in which they tell their settings and who comes; what is planted there is found."""
+    logs = folded.logs()
+    told_by = {file.parent.name: file.read_text(encoding="utf-8", errors="replace") for file in logs}
+    assert "sasl.mechanism" in told_by["kafka"]
+    assert "Accepted 127.0.0.1" in told_by["redis"]
+    told.watch(*logs)
+    for file in logs:
+        with file.open("ab") as log:
+            log.write(f"{file.parent.name}-planted\n".encode())
+        with pytest.raises(AssertionError, match="a secret is in"):
+            told.must_not_hold(f"{file.parent.name}-planted")
+
+
+def test_a_run_of_all_stages_tells_no_secret(folded: Castle, told: Told, collector: _Collector) -> None:
+    """All stages, at their most talkative, write logs, state, models and schemas without any secret in them.
+
+    So do the servers, which every account has been made at and has logged in to by now.
+    """
+    settings = {**_settings(folded, told), **collector.settings}
     assert _run_for_a_while([*_CLI, "run", str(folded.file), "--all"], settings, "] runs", told) == 0
     ran = run("status", folded.file, "--interval", "0", "--json", environment=settings)
     told.hear(ran.out + ran.err)
     assert ran.code == 0
     assert any("process.log" in name and "runs" in text for name, text in told.texts())
-    told.must_not_hold(*SECRETS)
+    assert collector.asked.is_set()
+    passwords = folded.passwords()
+    assert len(passwords) > 10
+    told.must_not_hold(*SECRETS, *passwords)
 
 
-def test_the_alerts_service_tells_no_secret(folded: Castle, told: Told) -> None:
+def test_the_alerts_service_tells_no_secret(folded: Castle, told: Told, collector: _Collector) -> None:
     """Nor do Faust and its client, who keep a log and a folder of their own."""
-    settings = _settings(folded, told.folder) | {"RIVERRUN_CHANNEL_MAIL": f"mailto://ops:{_REGISTRY}@127.0.0.1:1"}
+    mail = f"mailto://ops:{_REGISTRY}@127.0.0.1:1"
+    settings = {**_settings(folded, told), **collector.settings, "RIVERRUN_CHANNEL_MAIL": mail}
     arguments = ["-m", "services.alerts", str(folded.file)]
     # Faust shows the cursor again when everything has started; what it says before depends on the terminal.
     assert _run_for_a_while(arguments, settings, "[?25h", told) in (0, os.EX_TEMPFAIL)
@@ -144,6 +223,8 @@ def test_the_alerts_service_tells_no_secret(folded: Castle, told: Told) -> None:
         {"RIVERRUN_MODEL_KEY": "{secret}"},
         {"SCHEMA_REGISTRY_URL": "http://user:{secret}@127.0.0.1:1"},
         {"SCHEMA_REGISTRY_URL": "user:{secret}@127.0.0.1:1"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": _NOWHERE, "OTEL_EXPORTER_OTLP_HEADERS": "authorization: Bearer {secret}"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": _NOWHERE, "OTEL_EXPORTER_OTLP_TRACES_HEADERS": 'a=b,key="{secret}"'},
     ],
     ids=[
         "away",
@@ -156,6 +237,8 @@ def test_the_alerts_service_tells_no_secret(folded: Castle, told: Told) -> None:
         "key",
         "registry",
         "registry url",
+        "otlp headers",
+        "otlp headers of traces",
     ],
 )
 def test_errors_tell_no_secret(
@@ -168,7 +251,7 @@ def test_errors_tell_no_secret(
 ) -> None:
     """Settings that are wrong, or name servers that are away, are told without what is secret in them."""
     secret = "planted-0-secret"
-    settings = _settings(folded, told.folder) | {name: value.format(secret=secret) for name, value in broken.items()}
+    settings = _settings(folded, told) | {name: value.format(secret=secret) for name, value in broken.items()}
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     caplog.set_level(logging.DEBUG)
@@ -181,10 +264,10 @@ def test_errors_tell_no_secret(
     told.must_not_hold(secret, *SECRETS)
 
 
-def test_the_gateway_tells_no_key(folded: Castle, told: Told) -> None:
+def test_the_gateway_tells_no_key(folded: Castle, told: Told, collector: _Collector) -> None:
     """An API key is in no file and no log, be it right, wrong, or sent in the wrong place."""
     (port,) = choose_ports(1)
-    settings = _settings(folded, told.folder) | {"RIVERRUN_GATEWAY_PORT": str(port)}
+    settings = {**_settings(folded, told), **collector.settings, "RIVERRUN_GATEWAY_PORT": str(port)}
     made = run("keys", "make", "planted", "--scope", "read", "--json", environment=settings)
     key = str(made.document["key"])
     wrong = key[:-8] + "wrongkey"

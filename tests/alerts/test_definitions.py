@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from riverrun.pipeline.alerts import (
-    REFUSED_MODELS,
+    OWN_RULES,
     AlertRule,
     ChampionRule,
     CounterRule,
@@ -92,11 +92,12 @@ def test_wrong_alerts_are_told_with_their_line(code: str, says: str, make: Calla
 
 
 def test_a_route_needs_no_rule() -> None:
-    """There is one that every pipeline has; it may be named, and its name is nobody else's."""
-    own = REFUSED_MODELS.name
-    assert check(pipeline_of(Route(name="r", url=HOOK, secret="HOOK", rules=[own]))) == []
-    (problem,) = check(pipeline_of(CounterRule(name=own, stage="learn", counter="refused")))
-    assert problem.code == "bad-name"
+    """There are some that every pipeline has; they may be named, and their names are nobody else's."""
+    assert len(OWN_RULES) == 2
+    for own in (rule.name for rule in OWN_RULES):
+        assert check(pipeline_of(Route(name="r", url=HOOK, secret="HOOK", rules=[own]))) == []
+        (problem,) = check(pipeline_of(CounterRule(name=own, stage="learn", counter="refused")))
+        assert problem.code == "bad-name"
 
 
 WRONG_TYPES: list[tuple[Any, dict[str, Any]]] = [

@@ -216,6 +216,19 @@ def test_a_refused_model_is_always_told() -> None:
     assert [each.rule for each in Told(own).tell(_scored(1))] == ["mine"]
 
 
+def test_a_refused_checkpoint_is_always_told() -> None:
+    """The learner's own files too: whoever forged one can write to the store, though the learner needs none of them."""
+
+    def started(refused: int) -> Progress:
+        return Progress("learn", 0, (), {}, {"checkpoints_refused": refused} if refused else {}, START)
+
+    (alert,) = Told().tell(started(0), started(1))
+    assert (alert.rule, alert.severity) == ("riverrun.refused-checkpoints", "critical")
+    own = CounterRule(name="mine", stage="learn", counter="checkpoints_refused", severity="info")
+    assert [each.rule for each in Told(own).tell(started(1))] == ["mine"]
+    assert [each.rule for each in Told(own).tell(_scored(1))] == ["riverrun.refused-models"]
+
+
 def test_findings_of_drift_are_passed_on_with_their_segment() -> None:
     """The more severe of rule and finding counts; subject and segment tell incidents apart."""
     told = Told(DriftRule(name="d", severity="warning"))

@@ -22,6 +22,11 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if str(service["image"]).startswith("riverrun:")}
 THEIRS = sorted(set(SERVICES) - set(OURS))
 STATELESS_JOBS = {"topics"}
+COLLECTOR = "otel-collector"
+SILENT = {COLLECTOR}
+"""Whose image has nothing to ask for its health with."""
+WRITING = {"kafka", "schema-registry"}
+"""Whose image writes into its root file system at every start; the compose file says where."""
 _PINNED = re.compile(r"[a-z0-9./_-]+:v?[0-9]+\.[0-9]+\.[0-9]+(-[a-z0-9.-]+)?")
 _SIZES = {"m": 1 << 20, "g": 1 << 30}
 
@@ -80,12 +85,18 @@ def test_our_services_are_confined(name: str) -> None:
 
 @pytest.mark.parametrize("name", THEIRS)
 def test_other_services_are_confined_as_far_as_they_bear_it(name: str) -> None:
-    """No capabilities, no new privileges, a memory limit; health is checked unless it is a job that ends."""
+    """Not root, no capabilities, no new privileges, a memory limit, read only but for those that write at a start.
+
+    Health is checked unless it is a job that ends, or cannot be asked.
+    """
     service = SERVICES[name]
+    user = str(service["user"])
+    assert user == "appuser" or int(user.partition(":")[0]) > 0
+    assert service.get("read_only", False) == (name not in WRITING)
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert size(service["mem_limit"]) >= 256 << 20
-    assert ("healthcheck" in service) == (name not in STATELESS_JOBS)
+    assert ("healthcheck" in service) == (name not in STATELESS_JOBS | SILENT)
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -135,13 +146,62 @@ def test_only_the_learner_holds_the_signing_key_and_writes_models() -> None:
         assert OURS[name]["environment"]["RIVERRUN_MODEL_TRUSTED_KEYS"].startswith("${RIVERRUN_MODEL_TRUSTED_KEYS:?")
 
 
+def published(service: dict[str, Any]) -> Iterator[str]:
+    """Return the addresses of this machine that a service's ports are published on, however they are written."""
+    for port in service.get("ports", ()):
+        if isinstance(port, dict):
+            yield str(port.get("host_ip", ""))
+        else:
+            # The address comes first; without one, all of them are meant.
+            yield str(port).rpartition(":")[0].rpartition(":")[0]
+
+
 def test_ports_are_open_to_this_machine_only() -> None:
-    """Whatever is published listens on loopback; Redis, the registry and the services' health are not published."""
-    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert set(published) == {"kafka", "gateway", "prometheus", "grafana"}
-    for ports in published.values():
-        assert all(port.startswith("127.0.0.1:") for port in ports)
+    """Whatever is published listens on loopback; Redis, the registry and the services' health are not published.
+
+    This is all that keeps strangers away: Kafka's listeners, Redis and the registry ask nobody who he is.
+    """
+    addresses = {name: set(published(service)) for name, service in SERVICES.items() if "ports" in service}
+    assert set(addresses) == {"gateway", "kafka", "prometheus", "grafana"}
+    assert set.union(*addresses.values()) == {"127.0.0.1"}
+    assert not [name for name, service in SERVICES.items() if "network_mode" in service]
     assert COMPOSE["networks"]["inner"] == {"internal": True}
+
+
+@pytest.mark.parametrize("port", ["9094:9094", "9094", 9094, "0.0.0.0:9094:9094", "[::]:9094:9094", {"target": 9094}])
+def test_other_addresses_would_be_noticed(port: object) -> None:
+    """Ports without an address, or with another, are none of loopback's."""
+    assert list(published({"ports": [port]})) != ["127.0.0.1"]
+
+
+def test_the_collector_stands_between_the_services_and_the_one_outside() -> None:
+    """Who sets an endpoint has the services send to the collector here, which takes OTLP there and hands it on."""
+    settings = yaml.safe_load((ROOT / "deploy/otel-collector.yml").read_text(encoding="utf-8"))
+    collector = SERVICES[COLLECTOR]
+    assert collector["profiles"] == ["otel"]
+    assert set(collector["networks"]) == set(COMPOSE["networks"])
+    port = settings["receivers"]["otlp"]["protocols"]["http"]["endpoint"].rpartition(":")[2]
+    for service in OURS.values():
+        endpoint = service["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"]
+        assert endpoint == f"${{OTEL_EXPORTER_OTLP_ENDPOINT:+http://{COLLECTOR}:{port}}}"
+    variables = set(re.findall(r"\$\{env:(\w+)}", json.dumps(settings)))
+    assert variables == {"UPSTREAM"} <= set(collector["environment"])
+    assert collector["environment"]["UPSTREAM"] == "${OTEL_EXPORTER_OTLP_ENDPOINT:-}"
+    (mounted,) = collector["volumes"]
+    source, target, mode = mounted.split(":")
+    assert (source, mode) == ("./deploy/otel-collector.yml", "ro")
+    assert collector["command"] == [f"--config={target}"]
+
+
+def test_the_collectors_pipelines_are_made_of_what_is_defined() -> None:
+    """Each part that a pipeline names is there, each that is there is named, and the limit fits the container's."""
+    settings = yaml.safe_load((ROOT / "deploy/otel-collector.yml").read_text(encoding="utf-8"))
+    pipelines = settings["service"]["pipelines"]
+    assert set(pipelines) == {"traces", "metrics"}
+    for kind in ("receivers", "processors", "exporters"):
+        assert {name for pipeline in pipelines.values() for name in pipeline[kind]} == set(settings[kind])
+    limit = settings["processors"]["memory_limiter"]
+    assert limit["limit_mib"] < 0.8 * size(SERVICES[COLLECTOR]["mem_limit"]) / (1 << 20)
 
 
 def test_the_default_topics_are_the_default_pipelines() -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import hmac
+import inspect
 import json
+import re
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from riverrun import api_keys
 from riverrun.api_keys import KeyChecker, KeyFile, KeyFileError, Scope, key_file_path
 from riverrun.errors import SettingsError
 from tests.cli.commands import run
@@ -45,6 +51,45 @@ def test_only_the_right_key_is_identified(tmp_path: Path) -> None:
     checker.refresh()
     assert checker.identify(text, 51) is None
     assert file.revoke(found.id, now=60).revoked == 50
+
+
+def test_the_time_does_not_tell_how_near_a_guess_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Right, wrong, or of an id that nobody has: each is one comparison of two whole digests, in constant time."""
+    file = KeyFile(tmp_path / "keys.json")
+    texts = {"right": file.make("a", [Scope.READ], now=1), "revoked": file.make("b", [Scope.READ], now=1)}
+    _, number, secret = texts["right"].split(".")
+    file.revoke(texts["revoked"].split(".")[1], now=1)
+    texts["wrong"] = f"rr1.{number}.{'A' * len(secret)}"
+    texts["nearly right"] = f"rr1.{number}.{secret[:-1]}{'B' if secret[-1] == 'A' else 'A'}"
+    texts["unknown id"] = f"rr1.{'2' * len(number)}.{secret}"
+    compared: list[tuple[str, str]] = []
+
+    def compare(one: str, other: str) -> bool:
+        compared.append((one, other))
+        return hmac.compare_digest(one, other)
+
+    # In place of the module that the checker sees: nothing else may compare digests there.
+    monkeypatch.setattr(api_keys, "hmac", SimpleNamespace(compare_digest=compare))
+    checker = KeyChecker(file)
+    for what, text in texts.items():
+        compared.clear()
+        found = checker.identify(text, 2)
+        assert (found is not None) == (what == "right"), what
+        assert len(compared) == 1, what
+        (pair,) = compared
+        assert hashlib.sha256(text.split(".")[2].encode()).hexdigest() in pair, what
+        assert all(re.fullmatch("[0-9a-f]{64}", each) for each in pair), what
+        assert (pair[0] == pair[1]) == (what in ("right", "revoked")), what
+
+
+def test_digests_are_compared_nowhere_else() -> None:
+    """No ``==`` meets a digest in what checks keys: that would end at the first letter that differs."""
+    tree = ast.parse(inspect.getsource(api_keys))
+    compared = [part for node in ast.walk(tree) if isinstance(node, ast.Compare) for part in ast.walk(node)]
+    names = {part.attr for part in compared if isinstance(part, ast.Attribute)}
+    names |= {part.id for part in compared if isinstance(part, ast.Name)}
+    assert "id" in names, "comparisons are found at all"
+    assert not names & {"digest", "_digest", "secret"}
 
 
 @given(st.text(max_size=80))

@@ -207,6 +207,38 @@ def test_bad_checkpoints_are_passed_over(tmp_path: Any) -> None:
     assert (forged.replayed, forged.core.digests()) == (150, wanted)
 
 
+def test_refused_checkpoints_are_counted_for_those_who_watch(tmp_path: Any) -> None:
+    """Each start counts those that it refuses, on top of what is committed; one of other models is no such thing."""
+    history = examples(150, 2)
+    store = ModelStore(str(tmp_path))
+    log = Log()
+    for size in (70, 80):
+        worker = Worker(log, store, history)
+        worker.batch(size)
+        worker.drain()
+    assert "checkpoints_refused" not in log.counters
+    older, newer = (tmp_path / entry.path for entry in store.entries("p", "_checkpoints"))
+    whole = newer.read_bytes()
+    newer.write_bytes(whole[:-64] + bytes(64))
+    one = Worker(log, store, history)
+    one.batch(0)
+    assert log.counters["checkpoints_refused"] == 1
+    older.write_bytes(whole[:100])
+    two = Worker(log, store, history)
+    two.batch(0)
+    assert log.counters["checkpoints_refused"] == 3
+    assert log.counters == {**_undisturbed(history)[1].counters(), "checkpoints_refused": 3}
+    # A start without any to refuse keeps the count, also by way of its own checkpoint.
+    newer.write_bytes(whole)
+    three = Worker(log, store, history)
+    three.batch(0)
+    assert log.counters["checkpoints_refused"] == 3
+    other = make_core(("tree", "logistic"))
+    assert make_state(other, store).load() is None
+    # The older one is still cut short.
+    assert other.counters()["checkpoints_refused"] == 1
+
+
 def test_state_of_other_definitions_is_not_used() -> None:
     """A checkpoint of another feature set, or of models that are defined otherwise, is not loaded."""
     history = examples(80, 2)

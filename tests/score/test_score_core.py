@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import pytest
-
 from riverrun.models.adapter import BINARY, Features
 from riverrun.models.modelset import build_models
 from riverrun.records.items import ModelScore, Prediction, Source, Vector
@@ -59,25 +57,11 @@ def test_counts_and_watermark_follow_the_fold() -> None:
     assert (core.counters(), core.watermark) == ({"predictions": 8}, 5_000)
 
 
-class _Refusing(LiveModels):
-    """A source that has refused models."""
-
-    refused = 2
-
-
-def test_refused_models_are_counted_for_those_who_watch() -> None:
-    """The commit record says how many published models were refused since ever, and nothing of it if none were."""
-    models = build_models([Definition("a", Recorder)], BINARY)
-    core = ScoreCore(("x", "y", "z"), "p.vectors", 2, _Refusing(models))
-    assert core.counters() == {"predictions": 0, "models_refused": 2}
-    core.resume({"predictions": 7, "models_refused": 3}, 5_000)
-    assert core.counters() == {"predictions": 7, "models_refused": 5}
-
-
-@pytest.mark.parametrize(("committed", "counted"), [(0, 2), (1, 2), (2, 2), (5, 5)])
-def test_what_was_refused_before_a_start_counts_once(committed: int, counted: int) -> None:
-    """A start reads the topic anew and refuses again what it refused before; more than that is new."""
-    core = ScoreCore(("x", "y", "z"), "p.vectors", 2, _Refusing(build_models([Definition("a", Recorder)], BINARY)))
-    core.resume({"models_refused": committed}, 5_000)
-    core.settled()
-    assert core.counters()["models_refused"] == counted
+def test_what_is_remembered_of_models_is_committed_and_taken_over() -> None:
+    """Commit records carry it from one scorer to the next, also past one whose models are live, which needs none."""
+    remembered = {"models_refused": 3, "models_read": 17, "used:a@c0de": 40}
+    core = _core()
+    assert core.counters() == {"predictions": 0}
+    core.resume({"predictions": 7, **remembered}, 5_000)
+    core.step(_vector(1.0, 1.0, 1.0))
+    assert core.counters() == {"predictions": 8, **remembered}

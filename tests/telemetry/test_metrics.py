@@ -106,6 +106,21 @@ def series(member: Watched, metric: MetricDefinition) -> Series:
     return found
 
 
+def test_versions_in_use_are_a_gauge_and_no_count(memory: MemoryWorld) -> None:
+    """What a scorer remembers of them in its commit records is no series: it would have a new name with every file."""
+    sent, apart = messages(60), "ingest features score labels learn"
+    memory.publish(sent[:50])
+    memory.run(apart)
+    member = watched(memory, apart)
+    memory.publish(sent[50:])
+    memory.settle(member.worker)
+    assert any(name.startswith("used:") for name in memory.progress("score").counters)
+    names = {count for stage, _, count in series(member, metrics.FOLDED) if stage == "score"}
+    assert names == {"predictions", "models_read"}
+    assert max(series(member, metrics.MODEL_VERSION).values()) > 0
+    member.worker.leave()
+
+
 def test_a_run_is_counted_as_its_topics_tell(memory: MemoryWorld) -> None:
     """Records in and out, dead letters by reason and versions in use are those of the log; every series is defined."""
     memory.publish(messages(60))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.util.re import parse_env_headers
 
 from riverrun.errors import SettingsError
 from riverrun.records.topics import Kind
@@ -306,6 +308,28 @@ def test_what_riverrun_does_not_do_is_refused(wrong: dict[str, str]) -> None:
     """A variable that asks for something else is an error that names it, not a silent difference."""
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         OtlpSettings.from_environment(ON | wrong)
+
+
+@pytest.mark.parametrize("signal", ["", "TRACES_", "METRICS_"])
+def test_headers_that_the_sdk_would_quote_in_a_log_are_refused(signal: str, caplog: pytest.LogCaptureFixture) -> None:
+    """What OpenTelemetry cannot read it logs, token and all: an error names the variable alone. The rest is taken."""
+    variable = f"OTEL_EXPORTER_OTLP_{signal}HEADERS"
+    rng = random.Random(0)
+    taken = 0
+    for _ in range(3_000):
+        text = "".join(rng.choice('ab=:"; \t,\\%2-/é') for _ in range(rng.randrange(1, 8)))
+        caplog.clear()
+        parse_env_headers(text, liberal=True)
+        # A part of blanks alone is quoted too, and tells nothing.
+        quoted = [record for record in caplog.records if record.getMessage().partition("occurrences: ")[2].strip()]
+        if quoted:
+            with pytest.raises(SettingsError) as caught:
+                OtlpSettings.from_environment(ON | {variable: text})
+            assert caught.value.message == f"{variable} has a part that is no header"
+        else:
+            assert OtlpSettings.from_environment(ON | {variable: text}) is not None
+            taken += 1
+    assert 100 < taken < 2_900
 
 
 def test_otlp_is_off_unless_an_endpoint_is_set() -> None:

@@ -16,11 +16,11 @@ from typing import Final
 
 from riverrun.models.rehearsal import DEFAULT_LIMITS, Limits
 from riverrun.models.signing import KeyRing, SignatureError
-from riverrun.models.snapshot import SnapshotError, opened
+from riverrun.models.snapshot import SnapshotError, header_of, opened
 from riverrun.models.store import ModelStore
-from riverrun.records.items import ModelVersion
+from riverrun.records.items import ModelVersion, Source
 
-__all__ = ["open_version", "sign_version", "verify_version"]
+__all__ = ["kept_version", "open_kept", "open_version", "sign_version", "verify_version"]
 
 _PURPOSE: Final = b"riverrun version"
 
@@ -84,6 +84,48 @@ def open_version(
         If the store cannot be read.
     """
     verify_version(item, pipeline, keys)
+    return open_kept(item, pipeline, store, keys, modules, limits)
+
+
+def kept_version(uri: str, store: ModelStore, keys: KeyRing, limits: Limits = DEFAULT_LIMITS) -> ModelVersion:
+    """Describe a snapshot by its own signed header: for when the record that points at it is lost, signature and all.
+
+    Raises
+    ------
+    SnapshotError
+        If the file is forged or damaged.
+    MissingModelError
+        If the file is not there, or is too large.
+    UnavailableError
+        If the store cannot be read.
+    """
+    header = header_of(store.read(uri, most_mb=limits.memory_mb), keys)
+    return ModelVersion(
+        model=header.model,
+        position=header.position,
+        time=header.time,
+        parent=-1,
+        uri=uri,
+        digest=header.digest,
+        signature="",
+        code_hash=header.code_hash,
+        feature_set=header.feature_set,
+        libraries=dict(header.libraries),
+        seed=header.seed,
+        metrics={},
+        source=Source("", -1, -1),
+    )
+
+
+def open_kept(
+    item: ModelVersion,
+    pipeline: str,
+    store: ModelStore,
+    keys: KeyRing,
+    modules: Collection[str] = (),
+    limits: Limits = DEFAULT_LIMITS,
+) -> object:
+    """Return the model as `open_version` does, but take what ``item`` says for granted, as `kept_version` made it."""
     header, model = opened(store.read(item.uri, most_mb=limits.memory_mb), keys, modules, limits)
     wanted = (pipeline, item.model, item.position, item.digest, item.feature_set)
     found = (header.pipeline, header.model, header.position, header.digest, header.feature_set)

@@ -12,6 +12,8 @@ from riverrun.pipeline.errors import DefinitionError
 from riverrun.pipeline.locations import Location, caller_location
 
 __all__ = [
+    "OWN_RULES",
+    "REFUSED_CHECKPOINTS",
     "REFUSED_MODELS",
     "SECRET_NAME",
     "SEGMENT",
@@ -335,4 +337,16 @@ def _texts(what: str, given: object) -> tuple[str, ...]:
 REFUSED_MODELS: Final = CounterRule(
     name="riverrun.refused-models", stage="score", counter="models_refused", severity="critical", location=None
 )
-"""Every pipeline's own, unless it has another on this counter: a model that was forged, damaged or replayed is news."""
+"""A model that was forged, damaged or replayed is news."""
+
+REFUSED_CHECKPOINTS: Final = CounterRule(
+    name="riverrun.refused-checkpoints",
+    stage="learn",
+    counter="checkpoints_refused",
+    severity="critical",
+    location=None,
+)
+"""So is the learner's own file in the model store that was forged or damaged."""
+
+OWN_RULES: Final = (REFUSED_MODELS, REFUSED_CHECKPOINTS)
+"""Every pipeline's own, unless it has another on the same counter."""

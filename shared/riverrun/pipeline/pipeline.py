@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-from riverrun.pipeline.alerts import REFUSED_MODELS, AlertRule, CounterRule, Route
+from riverrun.pipeline.alerts import OWN_RULES, AlertRule, CounterRule, Route
 from riverrun.pipeline.drift import Drift
 from riverrun.pipeline.durations import Duration, parse_duration
 from riverrun.pipeline.errors import DefinitionError
@@ -131,10 +131,10 @@ class Pipeline:
 
     @property
     def alert_rules(self) -> tuple[AlertRule, ...]:
-        """The rules among ``alerts``, and one that is always there: somebody must hear that a model was refused."""
+        """The rules among ``alerts``, and those always there: somebody must hear that a model's file was refused."""
         rules = tuple(each for each in self.alerts if isinstance(each, AlertRule))
         watched = {(each.stage, each.counter) for each in rules if isinstance(each, CounterRule)}
-        return rules if (REFUSED_MODELS.stage, REFUSED_MODELS.counter) in watched else (*rules, REFUSED_MODELS)
+        return rules + tuple(each for each in OWN_RULES if (each.stage, each.counter) not in watched)
 
     @property
     def alert_routes(self) -> tuple[Route, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from riverrun.models.followed import USED
 from riverrun.records.items import Progress
 from riverrun.runtime import metrics
 from riverrun.runtime.degradations import Degradation
@@ -72,7 +73,8 @@ def _of_stage(progress: Progress, now_ms: float) -> Iterator[Sample]:
     for name, count in progress.counters.items():
         if name.startswith(_DEAD):
             yield Sample(metrics.DEAD_LETTERS, (partition, name.removeprefix(_DEAD)), float(count))
-        else:
+        elif not name.startswith(USED):
+            # Which versions are in use has a gauge of its own.
             yield Sample(metrics.FOLDED, (stage, partition, name), float(count))
     if progress.watermark:
         delay = max(0.0, now_ms - progress.watermark) / 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -20,6 +21,9 @@ _SAMPLER: Final = "OTEL_TRACES_SAMPLER"
 _SAMPLER_ARG: Final = "OTEL_TRACES_SAMPLER_ARG"
 _PROTOCOL: Final = "OTEL_EXPORTER_OTLP_PROTOCOL"
 _INTERVAL: Final = "OTEL_METRIC_EXPORT_INTERVAL"
+_HEADERS: Final = tuple(f"OTEL_EXPORTER_OTLP_{signal}HEADERS" for signal in ("", "TRACES_", "METRICS_"))
+_HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]*=[ \t]*[ !#-+\x2d-:<-\[\]-~]*", re.ASCII)
+"""A header as OpenTelemetry reads it; one that it cannot read it would quote in a log, secret and all."""
 _RATIO: Final = 0.001
 _RATIOS: Final = {"always_on": 1.0, "always_off": 0.0, "traceidratio": None}
 """Samplers by name, and their share where it is fixed; each also with ``parentbased_`` before it."""
@@ -178,6 +182,7 @@ class OtlpSettings:
         protocol = env.get(_PROTOCOL, "").strip()
         if protocol not in ("", "http/protobuf"):
             raise SettingsError(f"{_PROTOCOL} is {protocol!r}", hint="riverrun speaks http/protobuf, usually port 4318")
+        _check_headers(env)
         return cls(traces, metrics, _interval_s(env), Sampling.from_environment(env))
 
 
@@ -188,6 +193,16 @@ def _sends(env: Mapping[str, str], signal: str) -> bool:
     if exporter not in ("otlp", "none"):
         raise SettingsError(f"{variable} is {exporter!r}", hint="riverrun knows otlp and none; it also serves /metrics")
     return bool(endpoint.strip()) and exporter == "otlp"
+
+
+def _check_headers(env: Mapping[str, str]) -> None:
+    for variable in _HEADERS:
+        parts = (part.strip() for part in env.get(variable, "").split(","))
+        if not all(_HEADER.fullmatch(part) for part in parts if part):
+            raise SettingsError(
+                f"{variable} has a part that is no header",
+                hint="write name=value,name=value, values URL-encoded; what it holds is not shown, it may be secret",
+            )
 
 
 def _interval_s(env: Mapping[str, str]) -> float:
