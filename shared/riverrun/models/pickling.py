@@ -92,8 +92,8 @@ class _Pickler(pickle.Pickler):
         if isinstance(obj, _NAMED):
             owner = _owner_of(obj)
             return _USUAL_WAY if owner is None else (restore_member, (owner, obj.__name__))
-        # Not isinstance: an abstract class asks its caches and all its subclasses, for each of a million objects; and in
-        # a copy of a process with threads Python 3.11.2 has been seen to crash at that.
+        # Not isinstance: an abstract class asks its caches and its subclasses, for each of a million objects; and in a
+        # copy of a process with threads Python 3.11.2 has been seen to crash at that.
         if Distribution in type(obj).__mro__ and type(obj).__reduce__ is object.__reduce__:
             state = obj.__getstate__()
             pruned = without_unseeded_generator(obj, state)
