@@ -14,12 +14,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from river import metrics
+
 from benchmarks.bare.avro import FRAME, Fields, make_decoder, make_encoder
 from benchmarks.bare.flight_decoding import Decoder, RefusedError, Source
 from benchmarks.bare.flight_features import FlightFeatures
 from benchmarks.peers.models import build_models
 
 _LATE_MIN = 15
+_METRICS: tuple[Callable[[], Any], ...] = (metrics.LogLoss, metrics.ROCAUC)
 _SNAPSHOT_EVERY = 1_000
 _WAIT_MS = 36 * 3_600_000
 
@@ -250,12 +253,13 @@ def _example(job: Job, pending: bytes, arrived: tuple[bool, int]) -> bytes | Non
 
 
 class Learning:
-    """Learns examples; leaves its models in a file now and then."""
+    """Evaluates what was served and learns examples; leaves its models in a file now and then."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
         self._file = job.folder / f"{job.prefix}.models"
         self._models = build_models()
+        self._metrics = {name: tuple(make() for make in _METRICS) for name in self._models}
         self._count = 0
 
     def take(self, value: bytes) -> bytes | None:
@@ -263,8 +267,11 @@ class Learning:
         example = self._job.read("examples", value)
         vector = self._job.read("vectors", example["vector"])
         x = {name: found for name in self._job.features if (found := vector[name]) is not None}
-        for model in self._models.values():
-            model.learn_one(x, example["label"] != 0.0)
+        label = example["label"] != 0.0
+        for score, (name, model) in zip(example["scores"], self._models.items(), strict=True):
+            for metric in self._metrics[name]:
+                metric.update(label, score["score"])
+            model.learn_one(x, label)
         self._count += 1
         if self._count % _SNAPSHOT_EVERY:
             return None
@@ -272,4 +279,5 @@ class Learning:
         fresh.write_bytes(pickle.dumps(self._models))
         fresh.replace(self._file)
         place = {"position": self._count, "time": example["time"], "count": self._count}
-        return self._job.write("evaluations", {"model": "all", **place, "metrics": {}, "window": {}})
+        found = {f"{name}/{type(each).__name__}": each.get() for name, both in self._metrics.items() for each in both}
+        return self._job.write("evaluations", {"model": "all", **place, "metrics": found, "window": {}})

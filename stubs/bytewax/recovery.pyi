@@ -1,0 +1,6 @@
+from pathlib import Path
+
+class RecoveryConfig:
+    def __init__(self, db_dir: Path) -> None: ...
+
+def init_db_dir(db_dir: Path, count: int) -> None: ...
