@@ -270,14 +270,14 @@ def test_the_intake_copies_only_what_a_rule_looks_at(make_world: Callable[[], Wo
     world = make_world()
     world.kill_intake()
     progress = world.topology.names[Kind.PROGRESS]
-    for stage in ("ingest", "learn", "score"):
+    for stage in ("ingest", "features", "learn", "score"):
         made = intake(START)
         made.stage = stage
         key, value = world.wire.encode_progress(made)
         world.log.append(progress, 0, value, key=key)
     world.copy()
     origins = [(each.key, dict(each.headers).get(ORIGIN) or b"") for each in world.log.records(world.signals, 0)]
-    assert [key for key, origin in origins if b"progress" in origin] == [b"ingest", b"score"]
+    assert [key for key, origin in origins if b"progress" in origin] == [b"ingest", b"learn", b"score"]
 
 
 def test_marks_say_where_the_intake_is_and_tick(make_world: Callable[[], World]) -> None:
