@@ -74,7 +74,7 @@ def storms_table(alerts: Iterable[Alert]) -> Table:
         titles = {(alert.rule, alert.subject): alert.title for alert in reversed(gravest)}
         told = list(reversed(titles.values()))[:_MOST_TITLES]
         if during:
-            table.add_row(storm, str(len(during)), "\n".join(told))
+            table.add_row(storm, str(len(during)), "\n".join(f"- {title}" for title in told))
     return table
 
 

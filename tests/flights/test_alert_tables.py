@@ -67,7 +67,7 @@ def test_a_storm_shows_what_was_told_during_it() -> None:
         _alert(blizzard + 200, subject="after"),
     ]
     told[2].severity = "critical"
-    titles = [f"title {blizzard + number}" for number in (3, 2, 1)]
+    titles = [f"- title {blizzard + number}" for number in (3, 2, 1)]
     assert _rows(storms_table(told)) == [
         ["the blizzard of 8 and 9 February", "4", titles[0]],
         *(["", "", title] for title in titles[1:]),
