@@ -19,10 +19,11 @@ __all__ = ["BoundedHttp", "GatewayServer", "configure"]
 
 _MOST_HEAD: Final = 32_768
 HEAD_S: Final = 10.0
-"""So many seconds a request's head may take to come in, once the connection is open or its first byte is there."""
+"""So many seconds a request's head may take to come in, once its first byte is there."""
 
 _SPOKEN: Final = ("1.1", "1.0")
-_KEEP_ALIVE_S: Final = 30
+SILENT_S: Final = 30
+"""So many seconds a connection may be silent, before its first request as between two: clients keep some in reserve."""
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -40,7 +41,7 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first head."""
         super().connection_made(cast("asyncio.Transport", transport))
-        self._await_head()
+        self._await_head(SILENT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
@@ -56,10 +57,10 @@ class BoundedHttp(HttpToolsProtocol):
             self._head += len(data)
         super().data_received(data)
         if self._is_begun and self._late is None:
-            self._await_head()
+            self._await_head(HEAD_S)
 
-    def _await_head(self) -> None:
-        self._late = self.loop.call_later(HEAD_S, self._give_up)
+    def _await_head(self, seconds: float) -> None:
+        self._late = self.loop.call_later(seconds, self._give_up)
 
     def _await_nothing(self) -> None:
         if self._late is not None:
@@ -78,6 +79,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin to count."""
         self._head, self._is_begun = 0, True
+        self._await_nothing()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -160,6 +162,6 @@ def configure(gate: Gate, settings: GatewaySettings) -> uvicorn.Config:
         server_header=False,
         date_header=False,
         proxy_headers=False,
-        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_keep_alive=SILENT_S,
         timeout_graceful_shutdown=5,
     )

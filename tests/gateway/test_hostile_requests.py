@@ -214,9 +214,16 @@ def test_what_is_no_request_gets_a_problem_too(world: GatewayWorld, sent: bytes,
 
 
 def test_a_head_that_does_not_come_is_not_waited_for(world: GatewayWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who says nothing is hung up on, who stops within a head is told so; who has said all is not hurried."""
+    """Who says nothing is hung up on in the end, who stops within a head is told so soon; who has said all, or keeps a
+    connection in reserve, is not hurried.
+    """
     monkeypatch.setattr(server, "HEAD_S", 0.3)
+    monkeypatch.setattr(server, "SILENT_S", 3.0)
     assert _all(world, b"") == b""
+    with socket.create_connection(("127.0.0.1", world.gateway.port), timeout=20) as reserve:
+        threading.Event().wait(0.9)
+        reserve.sendall(b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert reserve.recv(100).startswith(b"HTTP/1.1 200 ")
     good = b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n"
     for sent, answers in ((b"GET /heal", 1), (b"GET / HTTP/1.1\r\nHost: a\r\nX", 1), (good + b"GET /", 2)):
         received = _all(world, sent)
