@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,9 +99,7 @@ def gather(world: World) -> Evidence:
         world.settings.model_store_url,
     )
 
-    def read(topic: str, partition: int) -> list[Record]:
-        return read_partition(kafka, topic, partition)
-
+    read = partial(read_partition, kafka)
     for stream in world.pipeline.streams:
         for partition in range(evidence.partitions):
             evidence.raw[stream.topic, partition] = read(stream.topic, partition)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
+from chaos.faults.network import cut_off
 from chaos.faults.processes import sigterm
 from chaos.faults.servers import kafka_killed
 from chaos.scene import Kind, Scene
@@ -35,14 +36,6 @@ def _kill(name: str, scene: Scene) -> Iterator[float]:
     scene.services[name].kill()
     yield scene.rng.uniform(0.0, 1.0)
     scene.services[name].start()
-
-
-def _cut(name: str, scene: Scene) -> Iterator[float]:
-    """Cut a service off from Kafka for some seconds."""
-    proxy = scene.kafka_proxies[name]
-    proxy.cut(refusing=True)
-    yield scene.rng.uniform(0.0, 5.0)
-    proxy.restore()
 
 
 def _sigterm(scene: Scene) -> Iterator[float]:
@@ -100,9 +93,9 @@ EDGES: Final = (
     Kind("kill.alerts", partial(_kill, _SERVICE), (), Scene.taken),
     Kind("kill.drift", partial(_kill, _DRIFT), DRIFT_STAGES),
     Kind("kill.gateway", partial(_kill, _GATEWAY), (), Scene.accepted),
-    Kind("network.cut-alerts", partial(_cut, _SERVICE), (), Scene.taken),
-    Kind("network.cut-drift", partial(_cut, _DRIFT), DRIFT_STAGES),
-    Kind("network.cut-gateway", partial(_cut, _GATEWAY), (), Scene.accepted),
+    Kind("network.cut-alerts", partial(cut_off, _SERVICE), (), Scene.taken),
+    Kind("network.cut-drift", partial(cut_off, _DRIFT), DRIFT_STAGES),
+    Kind("network.cut-gateway", partial(cut_off, _GATEWAY), (), Scene.accepted),
     Kind("sigterm.drift", partial(sigterm, DRIFT_STAGES[0]), DRIFT_STAGES),
     Kind("sigterm.gateway", _sigterm_gateway, (), Scene.accepted),
     Kind("alerts.sigterm", _sigterm, (), Scene.taken),

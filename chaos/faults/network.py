@@ -9,7 +9,7 @@ from chaos.proxies import Fault, KafkaProxy, Proxy
 from chaos.scene import Kind, Scene
 from riverrun.runtime.degradations import Degradation
 
-__all__ = ["NETWORK"]
+__all__ = ["NETWORK", "cut_off"]
 
 _FEATURES: Final = ("features",)
 
@@ -26,8 +26,13 @@ def _redis(scene: Scene) -> Proxy:
 
 
 def _kafka_cut(scene: Scene) -> Iterator[float]:
+    """Cut some service off from Kafka for some seconds."""
+    yield from cut_off(scene.rng.choice(sorted(scene.kafka_proxies)), scene)
+
+
+def cut_off(service: str, scene: Scene) -> Iterator[float]:
     """Cut a service off from Kafka for some seconds."""
-    proxy = _kafka(scene)
+    proxy = scene.kafka_proxies[service]
     proxy.cut(refusing=True)
     yield scene.rng.uniform(0.0, 5.0)
     proxy.restore()

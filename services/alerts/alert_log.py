@@ -75,7 +75,8 @@ class AlertLog:
             If that cannot be done.
         """
         self.close()
-        self._kept = _ALL if whole else self._kept
+        if whole:
+            self._kept = _ALL
         self._writer = self._log.writer(self._id)
         self._writer.open()
         # Only now: whoever wrote before cannot add to it any more.
@@ -125,8 +126,8 @@ class AlertLog:
         for alert in fresh:
             self._meter.counter(metrics.ALERTS, alert.status).add()
         self._known |= dict.fromkeys(alert.id for alert in fresh)
-        for identity in list(self._known)[: -self._kept]:
-            del self._known[identity]
+        while len(self._known) > self._kept:
+            del self._known[next(iter(self._known))]
         return len(fresh)
 
     def close(self) -> None:

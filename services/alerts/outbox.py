@@ -123,13 +123,12 @@ class Outbox:
             try:
                 if self._deliver(subscription, stop.wait):
                     return
-            except AccessDeniedError as error:
-                # Rights may be given back, and until then somebody has to be told.
-                _LOG.error("nothing is delivered to %s: %s", subscription.name, error)
-                stop.wait(waits.next())
             except SettingsError as error:
                 _LOG.error("nothing is delivered to %s: %s", subscription.name, error)
-                return
+                if not isinstance(error, AccessDeniedError):
+                    return
+                # Rights may be given back, and until then somebody has to be told.
+                stop.wait(waits.next())
             except RiverrunError as error:
                 _LOG.warning("deliveries to %s begin again: %s", subscription.name, error)
                 stop.wait(waits.next())

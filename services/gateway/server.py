@@ -11,13 +11,13 @@ from typing import Final, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from riverrun.telemetry.request_head import MOST_HEAD
 from services.gateway.gate import Gate
 from services.gateway.problems import PROBLEM_TYPE, Problem, ProblemKind, problem_body
 from services.gateway.settings import GatewaySettings
 
 __all__ = ["BoundedHttp", "GatewayServer", "configure"]
 
-_MOST_HEAD: Final = 32_768
 HEAD_S: Final = 10.0
 """So many seconds a request's head may take to come in, once its first byte is there."""
 
@@ -50,7 +50,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in, unless a request's head has become too long."""
-        if self._head > _MOST_HEAD:
+        if self._head > MOST_HEAD:
             self._end(_too_long())
             return
         if self._head >= 0:
@@ -96,7 +96,7 @@ class BoundedHttp(HttpToolsProtocol):
             size += len(name) + len(value) + 4
             hosts += name == b"host"
         version = self.parser.get_http_version()
-        if size > _MOST_HEAD:
+        if size > MOST_HEAD:
             # It came in one piece with its end, so that it was not counted.
             self._refusal = _too_long()
         elif version not in _SPOKEN:
@@ -128,7 +128,7 @@ class BoundedHttp(HttpToolsProtocol):
 
 
 def _too_long() -> Problem:
-    return Problem(ProblemKind.LONG_HEAD, f"a request's head may have {_MOST_HEAD} bytes")
+    return Problem(ProblemKind.LONG_HEAD, f"a request's head may have {MOST_HEAD} bytes")
 
 
 class GatewayServer(uvicorn.Server):

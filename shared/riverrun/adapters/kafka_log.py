@@ -28,6 +28,7 @@ __all__ = ["KafkaLog", "kafka_producer"]
 
 _SETTLE: Final = 0.05
 _ASK_AGAIN_S: Final = 5.0
+_PASSES: Final = ELECTING | {TIMED_OUT}
 _Answer = TypeVar("_Answer")
 
 
@@ -204,11 +205,10 @@ class KafkaLog:
                 failure = error_of(error)
                 # A broker that has just started answers before it leads its partitions; one that hangs does not answer,
                 # and by the next time another may lead them.
-                passes = failure is not None and failure.name() in {*ELECTING, TIMED_OUT}
-                is_electing = passes and time.monotonic() <= deadline
+                passes = failure is not None and failure.name() in _PASSES and time.monotonic() <= deadline
                 # What the client believes of a topic, it believes for minutes.
                 is_forgotten = failure is not None and failure.name() in FORGOTTEN and not asked
-                if not is_electing and not (is_forgotten and self._hears_of(topic, partition)):
+                if not passes and not (is_forgotten and self._hears_of(topic, partition)):
                     raise unavailable(f"cannot look up the offsets of {topic}[{partition}]", error) from error
                 asked = asked or is_forgotten
                 settle.wait(_SETTLE)

@@ -16,9 +16,9 @@ from typing import Final, NamedTuple, Protocol, cast
 
 import redis
 
-from riverrun.adapters.redis_partials import group_key
+from riverrun.adapters.redis_partials import denial, group_key
 from riverrun.adapters.redis_replies import Replies, Reply
-from riverrun.errors import AccessDeniedError, SettingsError, UnavailableError
+from riverrun.errors import SettingsError, UnavailableError
 from riverrun.runtime.packed import unpack
 from riverrun.runtime.ports import PartialEntry
 
@@ -135,17 +135,10 @@ def check_access(url: str, pipeline: str, *, timeout_s: float = _TIMEOUT_S) -> N
         with redis.Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s) as client:
             client.ping()
             client.hget(group_key(pipeline, 0, ""), "")
-    except redis.exceptions.NoPermissionError:
-        raise AccessDeniedError(
-            "Redis does not permit this user to look features up",
-            hint="`riverrun access FILE` tells what each service needs",
-        ) from None
-    except redis.AuthenticationError:
-        raise AccessDeniedError(
-            "Redis does not accept the credentials",
-            hint="check the user and the password in RIVERRUN_REDIS and RIVERRUN_REDIS_PASSWORD_FILE",
-        ) from None
     except redis.RedisError as error:
+        refused = denial("Redis", error)
+        if refused is not None:
+            raise refused from None
         _LOG.warning("Redis is not there yet: %s", type(error).__name__)
 
 

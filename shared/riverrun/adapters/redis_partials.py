@@ -324,14 +324,22 @@ class RedisPartials:
     def _translate(self, error: exceptions.RedisError) -> PartialsUnavailableError | AccessDeniedError:
         if str(error).startswith(_DENIED_IN_FUNCTION):
             error = exceptions.NoPermissionError()
-        for kind, problem, hint in _DENIALS:
-            if isinstance(error, kind):
-                return AccessDeniedError(f"{self._address} {problem}", hint=hint)
+        refused = denial(self._address, error)
+        if refused is not None:
+            return refused
         for kind, problem, hint in _PROBLEMS:
             if isinstance(error, kind):
                 return PartialsUnavailableError(f"{self._address} {problem}", hint=hint)
         # Messages of the server quote commands, never credentials.
         return PartialsUnavailableError(f"{self._address} refused: {str(error)[:200]}")
+
+
+def denial(where: str, error: exceptions.RedisError) -> AccessDeniedError | None:
+    """Return the exception to raise if the server ``where`` does not know this user or does not let it; else None."""
+    for kind, problem, hint in _DENIALS:
+        if isinstance(error, kind):
+            return AccessDeniedError(f"{where} {problem}", hint=hint)
+    return None
 
 
 _DENIED_IN_FUNCTION: Final = ("ACL failure in script", "The user executing the script can't")

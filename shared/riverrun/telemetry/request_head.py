@@ -11,7 +11,7 @@ __all__ = ["HEAD_END", "MOST_HEAD", "Asked", "HeadError", "parse_head"]
 
 HEAD_END: Final = b"\r\n\r\n"
 MOST_HEAD: Final = 32_768
-"""Most bytes of a head; the gateway takes as many."""
+"""Most bytes of a head; the gateway's bound too."""
 
 _TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _REQUEST: Final = re.compile(rb"(" + _TOKEN + rb") ([\x21-\x7e]+) HTTP/1\.([0-9])")
