@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Final, TypedDict, cast
+from typing import Final, NotRequired, TypedDict, cast
 
 from riverrun.models.adapter import Learner, features_of, is_finite
 from riverrun.models.beside import Take, Taken, taken_now
@@ -65,10 +65,13 @@ class CapturedModel:
 class Capture:
     """All models, as they were after ``position`` examples; ``positions`` as a trailing state's.
 
-    ``taken`` has their states, in the same order, perhaps not yet.
+    ``number`` counts the snapshots that were taken before, and ``parent`` is the position of the last ones, or -1.
+    ``taken`` has the models' states, in the same order, perhaps not yet.
     """
 
     position: int
+    number: int
+    parent: int
     time: int
     positions: Mapping[str, int]
     source: Source
@@ -83,6 +86,7 @@ class LearnedState(TypedDict):
     models: list[object]
     evaluations: list[object]
     position: int
+    captured: NotRequired[int]
     next: dict[int, int]
     counters: dict[str, int]
     watermark: int
@@ -118,6 +122,9 @@ class LearnCore:
         How many stored checkpoints this start has refused: forged, cut short or damaged. The trailing state counts.
     backlog
         Called during a replay when many captures wait; what is replayed is committed, so they may be stored.
+    renumbered
+        Called if a replay took other snapshots than the learner before did, as the pipeline file has changed: what
+        the replay captured must not be told of.
     """
 
     def __init__(
@@ -132,6 +139,7 @@ class LearnCore:
         self.models = models
         self.captures: list[Capture] = []
         self.backlog: Callable[[], None] | None = None
+        self.renumbered: Callable[[], None] | None = None
         self._evaluators = tuple(evaluators)
         self._pairs = tuple(zip(models.learners, self._evaluators, strict=True))
         self._last = len(self._pairs) - 1
@@ -140,6 +148,7 @@ class LearnCore:
         self._next: dict[int, int] = {}
         self._watermark = 0
         self._learned = self._skipped = self._refused = self._failed = 0
+        self._snapshots, self._captured = 0, -1
         self.checkpoints_refused = self._refused_before = 0
         self._fresh = [captured(learner.estimator) for learner in models.learners]
         # A copy of the evaluators' empty state: River's own metrics are live objects.
@@ -200,8 +209,8 @@ class LearnCore:
         """Return how many examples came, and what became of them.
 
         ``learned``, ``skipped`` (without a label to learn) and ``refused`` add up to ``examples``; ``failed``
-        counts those learned examples that some model raised on. ``checkpoints_refused``, over all starts, is there if
-        any were.
+        counts those learned examples that some model raised on, and ``snapshots`` those taken of all models.
+        ``checkpoints_refused``, over all starts, is there if any were.
         """
         checkpoints = self._refused_before + self.checkpoints_refused
         counts = {
@@ -210,11 +219,18 @@ class LearnCore:
             "skipped": self._skipped,
             "refused": self._refused,
             "failed": self._failed,
+            "snapshots": self._snapshots,
         }
         return counts | {"checkpoints_refused": checkpoints} if checkpoints else counts
 
     def resume(self, counters: Mapping[str, int], watermark: int) -> None:
-        """Take over the committed counters and watermark."""
+        """Take over the committed counters and watermark, and go on with the numbers of the snapshots told of."""
+        snapshots = counters.get("snapshots", self._snapshots)
+        if snapshots != self._snapshots:
+            self._snapshots = snapshots
+            self.drop_captures()
+            if self.renumbered is not None:
+                self.renumbered()
         self._learned = counters.get("learned", 0)
         self._skipped = counters.get("skipped", 0)
         self._refused = counters.get("refused", 0)
@@ -232,6 +248,7 @@ class LearnCore:
             models=[learner.estimator for learner in self.models.learners],
             evaluations=[evaluator.state() for evaluator in self._evaluators],
             position=self.models.position,
+            captured=self._captured,
             next=dict(self._next),
             counters=self.counters(),
             watermark=self._watermark,
@@ -251,7 +268,11 @@ class LearnCore:
             evaluator.restore(evaluation)
         for learner, estimator in zip(self.models.learners, state["models"], strict=True):
             learner.estimator = estimator
-        self.models.position = state["position"]
+        position, every = state["position"], self.settings.snapshot_every
+        self.models.position = position
+        # Checkpoints from before snapshots were counted were made at multiples of what is the interval now.
+        self._captured = state.get("captured", position - position % every or -1)
+        self._snapshots = state["counters"].get("snapshots", position // every * len(self._pairs))
         self._next = dict(state["next"])
         self.drop_captures()
         self.resume(state["counters"], state["watermark"])
@@ -265,6 +286,7 @@ class LearnCore:
                 models=[load_state(payload, modules) for payload, _ in self._fresh],
                 evaluations=cast("list[object]", load_state(self._blank, modules)),
                 position=0,
+                captured=-1,
                 next={},
                 counters={},
                 watermark=0,
@@ -307,8 +329,20 @@ class LearnCore:
         parts = tuple(
             CapturedModel(learner.name, learner.seed, evaluator.metrics()) for learner, evaluator in self._pairs
         )
-        place = self._source(example)
-        self.captures.append(Capture(self.position, example.time, self.positions(), place, parts, taken))
+        self.captures.append(
+            Capture(
+                position=self.position,
+                number=self._snapshots,
+                parent=self._captured,
+                time=example.time,
+                positions=self.positions(),
+                source=self._source(example),
+                models=parts,
+                taken=taken,
+            )
+        )
+        self._snapshots += len(parts)
+        self._captured = self.position
 
     def _evaluations(self, example: Example) -> tuple[Evaluation, ...]:
         return tuple(

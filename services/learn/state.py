@@ -84,10 +84,11 @@ class LearnState:
     """Stores what a `LearnCore` captured, tells of it, and checkpoints the core.
 
     The records that tell of snapshots are numbered by the fold, so that one made again after a crash is known
-    to be the same: the i-th of M models at the k-th multiple of ``snapshot_every`` has ``seq`` 1 + (k-1)·M +
-    i, and 0 is the alias that the pipeline file declares. A record is returned only when its file is in the
-    store; a checkpoint that lies beyond a snapshot carries its records until they are surely committed, which
-    they are when `flush` is called again.
+    to be the same: the n-th snapshot, over all models, has ``seq`` n, and 0 is the alias that the pipeline file
+    declares. The count is committed with the fold's counters, so it goes on where it was when the pipeline file
+    asks for other snapshots than before; what a replay took instead of those told of is forgotten then. A
+    record is returned only when its file is in the store; a checkpoint that lies beyond a snapshot carries its
+    records until they are surely committed, which they are when `flush` is called again.
 
     Parameters
     ----------
@@ -113,6 +114,7 @@ class LearnState:
         self._checkpointed = 0
         self._writing: _Checkpoint | None = None
         core.backlog = self._store_backlog
+        core.renumbered = self._forget_replayed
 
     def load(self) -> Mapping[str, int] | None:
         """Restore the newest checkpoint that is whole, signed and of these models; None if none is.
@@ -251,6 +253,9 @@ class LearnState:
         except UnavailableError as error:
             _LOG.warning("snapshots wait in memory during the replay: %s", error)
 
+    def _forget_replayed(self) -> None:
+        self._ready = [item for item in self._ready if item.position <= self._checkpointed]
+
     def _store_captures(self, *, wait: bool) -> None:
         captures, settings = self._core.captures, self._settings
         newest = 0
@@ -265,7 +270,7 @@ class LearnState:
                 self._store.prune(settings.pipeline, learner.name, settings.keep_snapshots, upto=newest)
 
     def _publish(self, capture: Capture, index: int, part: CapturedModel) -> ModelVersion:
-        settings, every = self._settings, self._core.settings.snapshot_every
+        settings = self._settings
         payload, digest = capture.taken.result()[index]
         header = Header(
             pipeline=settings.pipeline,
@@ -285,7 +290,7 @@ class LearnState:
             model=part.model,
             position=capture.position,
             time=capture.time,
-            parent=capture.position - every if capture.position > every else -1,
+            parent=capture.parent,
             uri=uri,
             digest=digest,
             signature="",
@@ -295,7 +300,7 @@ class LearnState:
             seed=part.seed,
             metrics=dict(part.metrics),
             source=capture.source,
-            seq=1 + (capture.position // every - 1) * len(capture.models) + index,
+            seq=1 + capture.number + index,
         )
         sign_version(version, settings.pipeline, self._keys)
         return version

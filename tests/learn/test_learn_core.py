@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -252,6 +253,37 @@ def test_state_of_other_definitions_is_not_used() -> None:
         other = make_core(names)
         assert make_state(other, store).load() is None
         assert (other.position, other.digests()) == (0, make_core(names).digests())
+
+
+@pytest.mark.parametrize("drained", [True, False], ids=["drained", "killed"])
+@pytest.mark.parametrize(
+    ("every", "names"),
+    [(100, MODELS), (10, MODELS), (40, MODELS[:1]), (40, (*MODELS, "bayes")), (20, MODELS[:1])],
+    ids=["fewer snapshots", "more snapshots", "a challenger less", "a challenger more", "the same count otherwise"],
+)
+def test_a_changed_pipeline_goes_on_telling(every: int, names: Sequence[str], drained: bool) -> None:
+    """Whatever was told before, each snapshot that a changed pipeline takes from then on is told, in order."""
+    history = examples(400, 8)
+    store = ModelStore(f"memory://{uuid4()}")
+    log = Log()
+    before = Worker(log, store, history)
+    before.batch(210)
+    before.flush()
+    before.batch(0)
+    if drained:
+        before.drain()
+    told = len(log.pointers)
+    after = Worker(log, store, history, names=names, settings=replace(SETTINGS, snapshot_every=every))
+    after.batch(190)
+    after.drain()
+    later = [item for item in log.pointers[told:] if isinstance(item, ModelVersion) and item.position > 210]
+    due = [(name, position) for position in range(every, 401, every) if position > 210 for name in names]
+    assert [(item.model, item.position) for item in later] == due
+    assert [item.seq for item in log.pointers] == list(range(len(log.pointers)))
+    positions = [*dict.fromkeys(item.position for item in later)]
+    assert [item.parent for item in later if item.model == names[0]][1:] == positions[:-1]
+    for item in later:
+        assert digest(open_version(item, "p", store, KEYS)) == item.digest
 
 
 def test_reset_forgets_everything() -> None:

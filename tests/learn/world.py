@@ -155,7 +155,8 @@ class Worker:
     ) -> None:
         self.log = log
         self.history = history
-        self.core = make_core(take=take)
+        made = {name: changes.pop(name) for name in ("names", "settings") if name in changes}
+        self.core = make_core(take=take, **made)
         self.state = make_state(self.core, store, **changes)
         self.deferred: list[Item] = []
         start = self.state.load() or {}
