@@ -34,7 +34,7 @@ from riverrun.models.modelset import build_models
 from riverrun.models.store import ModelStore
 from riverrun.records.ids import ManifestIds
 from riverrun.records.topics import Kind
-from riverrun.runtime.model_settings import code_modules, model_keys
+from riverrun.runtime.model_settings import code_hash, code_modules, model_keys
 from riverrun.runtime.settings import Settings
 from riverrun.runtime.topic_follower import TopicFollower
 from riverrun.runtime.tracing import RequestTracing
@@ -121,6 +121,7 @@ def make_parts(
             codecs.feature_set,
             code_modules(pipeline),
             limits=rehearsal.Limits(settings.model_memory_mb),
+            code_hash=code_hash(pipeline),
         ),
     )
     lookup = RedisLookup(session.addresses.redis_url, pipeline.name)
