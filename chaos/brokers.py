@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
+from chaos.between_brokers import BetweenBrokers
 from riverrun.embedded import ClientProperties, EmbeddedKafka, EmbeddedRedis
 from riverrun.embedded.addresses import Addresses
 from riverrun.embedded.kafka_server import KafkaSettings
@@ -21,6 +22,17 @@ __all__ = ["ThreeBrokers"]
 
 _COUNT: Final = 3
 _IN_SYNC: Final = 2
+_DOORS: Final = 3
+_BROKERS, _CONTROLLER = 0, 1
+"""Doors that the others come through."""
+
+
+class _Doors(NamedTuple):
+    """The ports at which a broker listens."""
+
+    clients: int
+    brokers: int
+    controller: int
 
 
 class ThreeBrokers:
@@ -32,27 +44,45 @@ class ThreeBrokers:
         Where they keep everything.
     announce
         Told in one line what takes time.
+
+    Attributes
+    ----------
+    nodes, redis
+        The servers.
+    between
+        The ways between the brokers.
     """
 
     def __init__(self, folder: Path, announce: Callable[[str], None]) -> None:
+        self._undo = ExitStack()
         self.redis = EmbeddedRedis(folder / "redis", announce=announce)
-        ports = choose_ports(2 * _COUNT)
+        ports = choose_ports(_DOORS * _COUNT)
+        doors = [_Doors(*ports[_DOORS * number : _DOORS * (number + 1)]) for number in range(_COUNT)]
+        self.between = BetweenBrokers([(each.brokers, each.controller) for each in doors])
         cluster = "c" + urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")[1:]
-        voters = ",".join(f"{number + 1}@{LOOPBACK}:{ports[2 * number + 1]}" for number in range(_COUNT))
-        self.nodes: Sequence[EmbeddedKafka] = [
-            self._node(number, folder / f"kafka-{number + 1}", voters, cluster, announce) for number in range(_COUNT)
-        ]
-        for number, node in enumerate(self.nodes):
+        self.nodes: Sequence[EmbeddedKafka] = []
+        for number, each in enumerate(doors):
+            settings = KafkaSettings(heap_mb=320, cluster_id=cluster, properties=self._properties(number, each))
+            node = EmbeddedKafka(folder / f"kafka-{number + 1}", settings, announce=announce)
             # The voters must know one another's ports before any of them has started.
             node.folder.mkdir(parents=True)
-            RunRecord(ports=ports[2 * number : 2 * number + 2]).write(node.folder)
+            RunRecord(ports=(each.clients, each.controller)).write(node.folder)
+            self.nodes = [*self.nodes, node]
 
-    @staticmethod
-    def _node(number: int, folder: Path, voters: str, cluster: str, announce: Callable[[str], None]) -> EmbeddedKafka:
+    def _properties(self, number: int, doors: _Doors) -> dict[str, str]:
         copies, in_sync = str(_COUNT), str(_IN_SYNC)
-        properties = {
+        listeners = {"CLIENTS": doors.clients, "BROKERS": doors.brokers, "CONTROLLER": doors.controller}
+        # A follower finds the leader where that says it is, not where the voters are said to be.
+        proxied = {"BROKERS": _BROKERS, "CONTROLLER": _CONTROLLER}
+        advertised = listeners | {name: self.between.port(number, door) for name, door in proxied.items()}
+        voters = {node + 1: self.between.port(node, _CONTROLLER) for node in range(_COUNT)}
+        return {
             "node.id": str(number + 1),
-            "controller.quorum.voters": voters,
+            "listeners": ",".join(f"{name}://{LOOPBACK}:{port}" for name, port in listeners.items()),
+            "advertised.listeners": ",".join(f"{name}://{LOOPBACK}:{port}" for name, port in advertised.items()),
+            "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in listeners),
+            "inter.broker.listener.name": "BROKERS",
+            "controller.quorum.voters": ",".join(f"{node}@{LOOPBACK}:{port}" for node, port in voters.items()),
             # Elections among three take longer than that of one with itself.
             "controller.quorum.election.timeout.ms": "1000",
             "controller.quorum.fetch.timeout.ms": "2000",
@@ -71,8 +101,6 @@ class ThreeBrokers:
             # transaction; half a minute by default.
             "request.timeout.ms": "4000",
         }
-        settings = KafkaSettings(heap_mb=320, cluster_id=cluster, properties=properties)
-        return EmbeddedKafka(folder, settings, announce=announce)
 
     @property
     def addresses(self) -> Addresses:
@@ -84,6 +112,7 @@ class ThreeBrokers:
         """Start all: none answers before two do."""
         with ExitStack() as undo:
             undo.callback(self.stop)
+            self._undo.enter_context(self.between)
             self.redis.start()
             with ThreadPoolExecutor(_COUNT) as pool:
                 for started in [pool.submit(node.start) for node in self.nodes]:
@@ -103,3 +132,4 @@ class ThreeBrokers:
             node.kill()
             node.stop()
         self.redis.stop()
+        self._undo.close()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from chaos.between_brokers import BetweenBrokers
 from chaos.brokers import ThreeBrokers
 from chaos.caller import Caller
 from chaos.faults.disks import DISKS
@@ -78,6 +79,7 @@ class _Servers:
     redis: EmbeddedRedis
     kafka_proxies: dict[str, KafkaProxy] = field(default_factory=dict)
     redis_proxy: Proxy | None = None
+    between: BetweenBrokers | None = None
     receiver: Receiver = field(default_factory=lambda: Receiver(0))
     gateway_port: int = 0
 
@@ -133,6 +135,7 @@ class Layout:
             rng = random.Random(setting.seed)
             scene = Scene(world, servers.brokers, servers.redis, services, witness, rng)
             scene.kafka_proxies, scene.redis_proxy = servers.kafka_proxies, servers.redis_proxy
+            scene.between = servers.between
             scene.receiver, scene.caller = servers.receiver, caller
             stages = {stage for service in services.values() for stage in service.stages}
             begun = "the first commit of everything"
@@ -155,7 +158,7 @@ def _behind_proxies(setting: Setting, stack: ExitStack) -> _Servers:
 
 def _three(setting: Setting, stack: ExitStack) -> _Servers:
     brokers = stack.enter_context(ThreeBrokers(setting.folder / "servers", quiet))
-    return _Servers(brokers.addresses, brokers.nodes, brokers.redis)
+    return _Servers(brokers.addresses, brokers.nodes, brokers.redis, between=brokers.between)
 
 
 def _with_receiver(setting: Setting, stack: ExitStack) -> _Servers:

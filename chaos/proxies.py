@@ -48,6 +48,7 @@ class Proxy:
         self._listener = socket.create_server((_HOST, 0))
         self.port: int = self._listener.getsockname()[1]
         self._sockets: list[socket.socket] = []
+        self._clients: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._delay_s = 0.0
         self._refusing = False
@@ -80,6 +81,17 @@ class Proxy:
         for each in tuple(self._sockets):
             _hang_up(each)
 
+    def break_off(self, whose: Callable[[socket.socket], bool]) -> None:
+        """Break the connections of some clients."""
+        for each in tuple(self._clients):
+            if whose(each):
+                _hang_up(each)
+
+    def refuses(self, client: socket.socket) -> bool:
+        """Tell whether a connection is not let in now."""
+        del client
+        return self._refusing
+
     def slow(self, seconds: float) -> None:
         """Let everything that passes wait for so long, until `restore`."""
         self._delay_s = seconds
@@ -102,7 +114,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                if self._refusing:
+                if self.refuses(client):
                     client.close()
                     continue
                 try:
@@ -112,6 +124,7 @@ class Proxy:
                     client.close()
                     continue
                 self._sockets += [client, server]
+                self._clients.append(client)
                 self._start(self._requests, client, server)
                 self._start(self._answers, client, server)
 

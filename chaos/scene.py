@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from chaos.between_brokers import BetweenBrokers
 from chaos.caller import Caller
 from chaos.findings import Finding, Sort
 from chaos.proxies import KafkaProxy, Proxy
@@ -51,6 +52,8 @@ class Scene:
         Decides when and how.
     kafka_proxies, redis_proxy
         Before the servers, for each service by name, where there are any.
+    between
+        The ways between brokers, where there are several.
     receiver
         Who alerts are delivered to; nobody tells it any in most scenes.
     caller
@@ -67,6 +70,7 @@ class Scene:
     rng: random.Random
     kafka_proxies: Mapping[str, KafkaProxy] = field(default_factory=dict)
     redis_proxy: Proxy | None = None
+    between: BetweenBrokers | None = None
     receiver: Receiver = field(default_factory=lambda: Receiver(0))
     caller: Caller | None = None
     findings: list[Finding] = field(default_factory=list)

@@ -8,7 +8,10 @@ from contextlib import closing
 from typing import Any, Final
 
 import redis
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
+from chaos.between_brokers import BetweenBrokers
 from chaos.scene import Kind, Scene, now_ms
 from chaos.services import STAGES, limit_files
 from riverrun.embedded import EmbeddedKafka
@@ -16,6 +19,7 @@ from riverrun.runtime.degradations import Degradation
 
 __all__ = ["KAFKA", "ONE_OF_THREE", "REDIS", "beside", "kafka_killed"]
 
+_ANSWER_S: Final = 2.0
 _NOWHERE: Final = "1"
 """A port at which no server listens."""
 
@@ -70,6 +74,41 @@ def _one_paused(scene: Scene) -> Iterator[float]:
     yield scene.rng.uniform(3.0, 8.0)
     _goes_on(scene)
     node.resume()
+
+
+def _one_cut_off(scene: Scene) -> Iterator[float]:
+    """Cut one of three brokers off from the others, but not from the services, until all goes on without it."""
+    which = scene.rng.randrange(len(scene.brokers))
+    between = _between(scene)
+    between.cut_off(which, [broker.pid for broker in scene.brokers])
+    yield scene.rng.uniform(3.0, 8.0)
+    scene.until("the others to put out a broker that is cut off", lambda: _is_put_out(scene, which))
+    _goes_on(scene)
+    between.restore()
+
+
+def _is_put_out(scene: Scene, which: int) -> bool:
+    """Tell whether the others no longer count a broker among them; who has just connected asks only whom it knows."""
+    other = scene.brokers[which - 1]
+    admin = AdminClient({**other.client_properties, "log_level": 0})
+    try:
+        return which + 1 not in admin.list_topics(timeout=_ANSWER_S).brokers
+    except KafkaException:
+        return False
+
+
+def _one_slow(scene: Scene) -> Iterator[float]:
+    """Let all that the others send to one of three brokers, and its answers, take far longer."""
+    between = _between(scene)
+    between.slow(scene.rng.randrange(len(scene.brokers)), scene.rng.uniform(0.05, 0.3))
+    yield scene.rng.uniform(3.0, 6.0)
+    between.restore()
+
+
+def _between(scene: Scene) -> BetweenBrokers:
+    if scene.between is None:
+        raise LookupError("this scene has one broker")
+    return scene.between
 
 
 def _goes_on(scene: Scene) -> None:
@@ -169,7 +208,12 @@ KAFKA: Final = (
     Kind("kafka.restarted", _kafka_restarted),
     Kind("kafka.disk-full", _kafka_disk_full),
 )
-ONE_OF_THREE: Final = (Kind("kafka.one-of-three-killed", _one_lost), Kind("kafka.one-of-three-paused", _one_paused))
+ONE_OF_THREE: Final = (
+    Kind("kafka.one-of-three-killed", _one_lost),
+    Kind("kafka.one-of-three-paused", _one_paused),
+    Kind("kafka.one-of-three-cut-off", _one_cut_off),
+    Kind("kafka.one-of-three-slow", _one_slow),
+)
 REDIS: Final = (
     Kind("redis.killed", _redis_killed),
     Kind("redis.wiped", _redis_wiped),
