@@ -113,7 +113,7 @@ def conclude(layout: Layout, scene: Scene, setting: Setting) -> Outcome:
     world = scene.world
     # Everything is mended, and all say so; a backlog may still be worked off.
     mended = {Degradation.LAGGING.value, Degradation.MODEL_REFUSED.value}
-    scene.until("nothing to be degraded any more", lambda: world.watch.degraded() <= mended)
+    world.wait("nothing to be degraded any more", lambda: world.watch.degraded() <= mended, feed=True)
     if scene.caller is not None:
         scene.findings += calls_kept(scene, scene.caller)
     world.drain(*[service for service in world.services if service.stages])

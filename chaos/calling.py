@@ -24,7 +24,7 @@ def calls_kept(scene: Scene, caller: Caller) -> list[Finding]:
     world = scene.world
     caller.stop()
     gateway = scene.services["gateway"]
-    scene.drain(gateway)
+    scene.carry_out(scene.drain(gateway))
     world.services.remove(gateway)
     world.flush()
     topic = f"{world.plan.name}-raw.{STREAM}"

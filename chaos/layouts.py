@@ -139,7 +139,9 @@ class Layout:
             scene.receiver, scene.caller = servers.receiver, caller
             stages = {stage for service in services.values() for stage in service.stages}
             begun = "the first commit of everything"
-            scene.until(begun, lambda: stages <= {name for name, _ in world.watch.latest}, _BEGIN_LIMIT_S)
+            world.wait(
+                begun, lambda: stages <= {name for name, _ in world.watch.latest}, feed=True, limit_s=_BEGIN_LIMIT_S
+            )
             yield scene
 
 

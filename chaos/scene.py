@@ -15,13 +15,13 @@ from chaos.proxies import KafkaProxy, Proxy
 from chaos.receiver import Receiver
 from chaos.services import STAGES, Service
 from chaos.witness import Witness
-from chaos.world import World
+from chaos.world import LIMIT_S, World
 from riverrun.embedded import EmbeddedKafka, EmbeddedRedis
 from riverrun.launch.failpoint import FAILPOINT
 from riverrun.runtime.degradations import Degradation
 from riverrun.runtime.failpoints import Failpoint
 
-__all__ = ["Kind", "Run", "Scene", "now_ms"]
+__all__ = ["Awaited", "Kind", "Run", "Scene", "Steps", "now_ms"]
 
 
 _SILENT_MS: Final = 20_000
@@ -96,30 +96,30 @@ class Scene:
         """Note that something is wrong now."""
         self.findings.append(Finding(Sort.WRONG, text, now_ms()))
 
-    def drain(self, service: Service, codes: Sequence[int] = (0,)) -> None:
+    def drain(self, service: Service, codes: Sequence[int] = (0,)) -> Steps:
         """Ask a service to drain, as an operator does, and wait for its end; the exit code must be one of these."""
         service.terminate()
-        self.until(f"the end of {service.name}", lambda: service.ended is not None)
+        yield from self.until(f"the end of {service.name}", lambda: service.ended is not None)
         code = service.wait()
         if code not in codes:
             self.wrong(f"{service.name}, asked to drain, ended with {code}\n{service.told()}")
 
-    def die_at(self, service: Service, point: Failpoint, passes: int) -> None:
+    def die_at(self, service: Service, point: Failpoint, passes: int) -> Steps:
         """Let a service end itself at a failpoint, when it has passed it so often, and start it again without."""
         if service.works:
             # A member that leaves in order is not waited for: the next begins at once.
-            self.drain(service)
+            yield from self.drain(service)
         else:
             service.kill()
         service.start(**{FAILPOINT: f"{point}:{passes}"})
         service.doomed = True
-        self.until(f"death at {point}", lambda: service.ended is not None, _DEATH_LIMIT_S)
+        yield from self.until(f"death at {point}", lambda: service.ended is not None, _DEATH_LIMIT_S)
         code = service.wait()
         if code != _KILLED:
             self.wrong(f"{service.name} was to die at {point}, and ended with {code}\n{service.told()}")
         service.start()
 
-    def told(self, stage: str, what: Degradation) -> None:
+    def told(self, stage: str, what: Degradation) -> Steps:
         """Wait until a stage says in its commit records that it is degraded: a fault lasts until it is told.
 
         One that another fault keeps from committing cannot say it there, and is not waited for.
@@ -131,15 +131,45 @@ class Scene:
                 return True
             return now_ms() - began > _SILENT_MS and not watch.committed_since(stage, began)
 
-        self.until(f"{stage} to say {what}", settled)
+        yield from self.until(f"{stage} to say {what}", settled)
 
-    def until(self, what: str, condition: Callable[[], bool], limit_s: float = 240.0) -> None:
-        """Wait for something, with the load on."""
-        self.world.wait(what, condition, feed=True, limit_s=limit_s)
+    def until(self, what: str, condition: Callable[[], bool], limit_s: float = LIMIT_S) -> Steps:
+        """Wait for something, with the load on, while other faults that strike at the same time go on."""
+        yield Awaited(what, condition, limit_s)
+
+    def carry_out(self, steps: Steps) -> None:
+        """Take steps while nothing strikes, with the load on."""
+        for step in steps:
+            if isinstance(step, Awaited):
+                self.world.wait(step.what, step.condition, feed=True, limit_s=step.limit_s)
+            else:
+                self.world.let(step)
 
 
-Run = Callable[[Scene], Iterator[float]]
-"""Injects a fault and mends it: whenever it yields, so many seconds pass with the load on."""
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """What a fault waits for before it goes on.
+
+    Parameters
+    ----------
+    what
+        In words.
+    condition
+        Tells whether it is there.
+    limit_s
+        After how many seconds it is not waited for any more, and the scene breaks off.
+    """
+
+    what: str
+    condition: Callable[[], bool]
+    limit_s: float
+
+
+Steps = Iterator[float | Awaited]
+"""A fault's steps: after each it lets so many seconds pass, or waits for something, with the load on."""
+
+Run = Callable[[Scene], Steps]
+"""Injects a fault and mends it, step by step: it never waits by itself, for another may have to go on meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from chaos.findings import Strike
-from chaos.scene import Kind, Scene, now_ms
+from chaos.scene import Awaited, Kind, Scene, now_ms
 from chaos.world import StuckError
 
 __all__ = ["strike"]
@@ -24,7 +25,7 @@ def strike(scene: Scene, kinds: Sequence[Kind], tell: Callable[[str], None]) -> 
     """
     world = scene.world
     began_ms, began = now_ms(), time.monotonic()
-    lasting = [(kind, kind.run(scene)) for kind in kinds]
+    lasting = [_Lasting(scene, kind) for kind in kinds]
     waiting: list[_Struck] = []
     recovered: dict[str, _Struck] = {}
 
@@ -35,19 +36,18 @@ def strike(scene: Scene, kinds: Sequence[Kind], tell: Callable[[str], None]) -> 
                 recovered[each.kind.name] = each
         return not waiting
 
+    def one_is_ready() -> bool:
+        all_go_on()
+        return any(each.is_ready() for each in lasting)
+
     while lasting:
-        waits = []
-        for kind, run in tuple(lasting):
-            wait = next(run, None)
-            if wait is None:
-                # Its recovery counts from here, unless another lasts for longer that holds up what it has hit.
-                lasting.remove((kind, run))
-                waiting.append(_Struck(scene, kind))
-                for each in waiting:
-                    each.held_up_until_now(by=kind)
-            else:
-                waits.append(wait)
-        _pass(scene, max(waits, default=0.0), all_go_on)
+        world.wait("a fault to go on", one_is_ready, feed=True, limit_s=math.inf)
+        for each in [each for each in lasting if each.is_ready() and not each.goes_on()]:
+            # Its recovery counts from here, unless another lasts for longer that holds up what it has hit.
+            lasting.remove(each)
+            waiting.append(_Struck(scene, each.kind))
+            for other in waiting:
+                other.held_up_until_now(by=each.kind)
     ended_ms, ended = now_ms(), time.monotonic()
     name = " + ".join(kind.name for kind in kinds)
     try:
@@ -65,15 +65,44 @@ def strike(scene: Scene, kinds: Sequence[Kind], tell: Callable[[str], None]) -> 
     return strikes
 
 
-def _pass(scene: Scene, seconds: float, look: Callable[[], bool]) -> None:
-    """Let time pass with the load on, looking all the while."""
-    until = time.monotonic() + seconds
+class _Lasting:
+    """A fault that is not mended yet, and what it waits for before it goes on."""
 
-    def over() -> bool:
-        look()
-        return time.monotonic() >= until
+    def __init__(self, scene: Scene, kind: Kind) -> None:
+        self.kind = kind
+        self._world = scene.world
+        self._steps = kind.run(scene)
+        self._wait_for(0.0)
 
-    scene.world.wait("the end of a fault", over, feed=True)
+    def _wait_for(self, step: float | Awaited) -> None:
+        now = time.monotonic()
+        if isinstance(step, Awaited):
+            self._awaited, self._deadline = step, now + step.limit_s
+        else:
+            until = now + step
+            self._awaited, self._deadline = Awaited("", lambda: time.monotonic() >= until, math.inf), math.inf
+
+    def is_ready(self) -> bool:
+        """Tell whether what it waits for is there.
+
+        Raises
+        ------
+        StuckError
+            If it has waited for too long.
+        """
+        if self._awaited.condition():
+            return True
+        if time.monotonic() > self._deadline:
+            raise self._world.stuck(self._awaited.what)
+        return False
+
+    def goes_on(self) -> bool:
+        """Take the next step; return whether there was one left."""
+        step = next(self._steps, None)
+        if step is None:
+            return False
+        self._wait_for(step)
+        return True
 
 
 class _Struck:

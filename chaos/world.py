@@ -24,7 +24,7 @@ from riverrun.runtime.deployment import Deployment
 from riverrun.runtime.ports import TopicSpec
 from riverrun.runtime.settings import Settings
 
-__all__ = ["IN_ORDER", "KIND_HEADER", "Load", "Plan", "StuckError", "World"]
+__all__ = ["IN_ORDER", "KIND_HEADER", "LIMIT_S", "Load", "Plan", "StuckError", "World"]
 
 KIND_HEADER: Final = "made"
 """Header of a producer's message that tells the judge what it was made to be."""
@@ -33,7 +33,8 @@ IN_ORDER: Final = {"RIVERRUN_IDLE_LIMIT_MS": "3600000"}
 """Settings with which `ingest` waits for an empty topic however long it takes: the order of `events` then depends on
 what is published and not on when, so that runs can be compared."""
 
-_LIMIT_S: Final = 240.0
+LIMIT_S: Final = 240.0
+"""How long anything is waited for."""
 _AHEAD: Final = 400
 _FLUSH_S: Final = 60.0
 _SETTINGS: Final = {
@@ -203,7 +204,7 @@ class World:
 
     # Time.
 
-    def wait(self, what: str, condition: Callable[[], bool], *, feed: bool = False, limit_s: float = _LIMIT_S) -> None:
+    def wait(self, what: str, condition: Callable[[], bool], *, feed: bool = False, limit_s: float = LIMIT_S) -> None:
         """Wait for a condition on what is committed; with ``feed``, with the load on.
 
         Raises
@@ -220,7 +221,11 @@ class World:
                 self.feed()
             self._look_after()
             if time.monotonic() > deadline:
-                raise StuckError(f"{what} did not happen: lag {self.lag()}\n{self.told()}")
+                raise self.stuck(what)
+
+    def stuck(self, what: str) -> StuckError:
+        """Return the error that something did not happen, with what the services said last."""
+        return StuckError(f"{what} did not happen: lag {self.lag()}\n{self.told()}")
 
     def let(self, seconds: float, *, feed: bool = True) -> None:
         """Let time pass, with the load on."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from chaos.scene import Kind, Scene
+from chaos.scene import Kind, Scene, Steps
 from riverrun.runtime.degradations import Degradation
 
 __all__ = ["DISKS"]
@@ -29,28 +29,28 @@ def _tampered(content: bytes) -> bytes:
     return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
 
-def _unwritable(scene: Scene) -> Iterator[float]:
+def _unwritable(scene: Scene) -> Steps:
     """Put a file where the pipeline's folder in the model store was: whoever may do anything cannot write there."""
     folder = _folder(scene)
-    scene.until("a model in the store", folder.is_dir)
+    yield from scene.until("a model in the store", folder.is_dir)
     aside = folder.with_name(f"{folder.name}.aside")
     folder.rename(aside)
     folder.write_bytes(b"")
     yield scene.rng.uniform(2.0, 5.0)
-    scene.told("learn", Degradation.MODEL_STORE_AWAY)
+    yield from scene.told("learn", Degradation.MODEL_STORE_AWAY)
     folder.unlink()
     aside.rename(folder)
 
 
-def _damaged(model: str, stage: str, damage: Damage, scene: Scene) -> Iterator[float]:
+def _damaged(model: str, stage: str, damage: Damage, scene: Scene) -> Steps:
     """Damage the newest file, and restart who reads it: it must refuse it, say so, and keep to what is good."""
     service = scene.running(stage)
     if model == _CHECKPOINTS:
         # A stop in order leaves one of the very end.
-        scene.until(f"{stage} at work", lambda: service.works)
-        scene.drain(service)
+        yield from scene.until(f"{stage} at work", lambda: service.works)
+        yield from scene.drain(service)
     else:
-        scene.until("a file in the store", lambda: bool(_files(scene, model)))
+        yield from scene.until("a file in the store", lambda: bool(_files(scene, model)))
         service.kill()
     path = _files(scene, model)[-1]
     content = path.read_bytes()
@@ -62,9 +62,9 @@ def _damaged(model: str, stage: str, damage: Damage, scene: Scene) -> Iterator[f
         # A newer file makes the damaged one unimportant: then nobody reads it.
         return service.says(refused) or _files(scene, model)[-1] != path
 
-    scene.until(f"{stage} takes notice of {path.name}", settled)
+    yield from scene.until(f"{stage} takes notice of {path.name}", settled)
     if stage == "score" and service.says(refused):
-        scene.until("score to say so", lambda: _told(scene) or _files(scene, model)[-1] != path)
+        yield from scene.until("score to say so", lambda: _told(scene) or _files(scene, model)[-1] != path)
     if path.exists():
         path.write_bytes(content)
     if not service.says(refused):
@@ -84,12 +84,12 @@ def _files(scene: Scene, model: str) -> list[Path]:
     return sorted((_folder(scene) / model).glob("*.model"))
 
 
-def _state_full(scene: Scene) -> Iterator[float]:
+def _state_full(scene: Scene) -> Steps:
     """Let none of the files of a service with local state grow, as on a full disk; then there is room again."""
     service = scene.running("labels")
     service.limit_files(0)
     yield scene.rng.uniform(1.0, 4.0)
-    scene.told("labels", Degradation.LOCAL_STATE_AWAY)
+    yield from scene.told("labels", Degradation.LOCAL_STATE_AWAY)
     service.limit_files(-1)
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
 from chaos.faults.network import cut_off
 from chaos.faults.processes import sigterm
 from chaos.faults.servers import kafka_killed
-from chaos.scene import Kind, Scene
+from chaos.scene import Kind, Scene, Steps
 from chaos.services import DRIFT_STAGES, Service
 from riverrun.runtime.failpoints import Failpoint
 from services.alerts.app import INSTANCE
@@ -31,36 +30,36 @@ def _service(scene: Scene) -> Service:
     return scene.services[_SERVICE]
 
 
-def _kill(name: str, scene: Scene) -> Iterator[float]:
+def _kill(name: str, scene: Scene) -> Steps:
     """Kill a service; it is back after a while."""
     scene.services[name].kill()
     yield scene.rng.uniform(0.0, 1.0)
     scene.services[name].start()
 
 
-def _sigterm(scene: Scene) -> Iterator[float]:
+def _sigterm(scene: Scene) -> Steps:
     """Ask it to end; what hangs is ended at its limit, which loses nothing."""
-    scene.drain(_service(scene), (0, os.EX_TEMPFAIL))
+    yield from scene.drain(_service(scene), (0, os.EX_TEMPFAIL))
     _service(scene).start()
     yield 0.0
 
 
-def _sigterm_gateway(scene: Scene) -> Iterator[float]:
+def _sigterm_gateway(scene: Scene) -> Steps:
     """Ask the gateway to end while it answers, and start it again."""
     gateway, accepted = scene.services[_GATEWAY], scene.accepted()
-    scene.until("the gateway at work", lambda: scene.accepted() > accepted)
-    scene.drain(gateway)
+    yield from scene.until("the gateway at work", lambda: scene.accepted() > accepted)
+    yield from scene.drain(gateway)
     gateway.start()
     yield 0.0
 
 
-def _die_at(point: Failpoint, scene: Scene) -> Iterator[float]:
+def _die_at(point: Failpoint, scene: Scene) -> Steps:
     """Let it end itself at a failpoint, and start it again without."""
-    scene.die_at(_service(scene), point, scene.rng.randint(1, 4))
+    yield from scene.die_at(_service(scene), point, scene.rng.randint(1, 4))
     yield 0.0
 
 
-def _zombie(scene: Scene) -> Iterator[float]:
+def _zombie(scene: Scene) -> Steps:
     """Freeze it past its session, let another take over, and let it go on as if nothing had been."""
     frozen = _service(scene)
     frozen.freeze()
@@ -68,21 +67,21 @@ def _zombie(scene: Scene) -> Iterator[float]:
     scene.world.started(other)
     yield _SESSION_S
     before = scene.taken()
-    scene.until("the other to tell alerts", lambda: scene.taken() > before)
+    yield from scene.until("the other to tell alerts", lambda: scene.taken() > before)
     frozen.thaw()
     yield scene.rng.uniform(1.0, 3.0)
     other.kill()
     scene.world.services.remove(other)
 
 
-def _receiver_down(scene: Scene) -> Iterator[float]:
+def _receiver_down(scene: Scene) -> Steps:
     """Let the receiver refuse everything for some seconds."""
     scene.receiver.down = True
     yield scene.rng.uniform(2.0, 6.0)
     scene.receiver.down = False
 
 
-def _receiver_deaf(scene: Scene) -> Iterator[float]:
+def _receiver_deaf(scene: Scene) -> Steps:
     """Let the receiver take what comes and say that it has not: it comes again, under the same key."""
     scene.receiver.deaf = True
     yield scene.rng.uniform(1.0, 3.0)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 from chaos.proxies import Fault, KafkaProxy, Proxy
-from chaos.scene import Kind, Scene
+from chaos.scene import Kind, Scene, Steps
 from riverrun.runtime.degradations import Degradation
 
 __all__ = ["NETWORK", "cut_off"]
@@ -25,12 +24,12 @@ def _redis(scene: Scene) -> Proxy:
     return scene.redis_proxy
 
 
-def _kafka_cut(scene: Scene) -> Iterator[float]:
+def _kafka_cut(scene: Scene) -> Steps:
     """Cut some service off from Kafka for some seconds."""
     yield from cut_off(scene.rng.choice(sorted(scene.kafka_proxies)), scene)
 
 
-def cut_off(service: str, scene: Scene) -> Iterator[float]:
+def cut_off(service: str, scene: Scene) -> Steps:
     """Cut a service off from Kafka for some seconds."""
     proxy = scene.kafka_proxies[service]
     proxy.cut(refusing=True)
@@ -38,7 +37,7 @@ def cut_off(service: str, scene: Scene) -> Iterator[float]:
     proxy.restore()
 
 
-def _kafka_slow(scene: Scene) -> Iterator[float]:
+def _kafka_slow(scene: Scene) -> Steps:
     """Let everything between a service and Kafka take far longer."""
     proxy = _kafka(scene)
     proxy.slow(scene.rng.uniform(0.05, 0.3))
@@ -46,7 +45,7 @@ def _kafka_slow(scene: Scene) -> Iterator[float]:
     proxy.restore()
 
 
-def _kafka_frozen(scene: Scene) -> Iterator[float]:
+def _kafka_frozen(scene: Scene) -> Steps:
     """Let nothing pass between a service and Kafka, though the connections stay open."""
     proxy = _kafka(scene)
     proxy.freeze()
@@ -54,16 +53,16 @@ def _kafka_frozen(scene: Scene) -> Iterator[float]:
     proxy.restore()
 
 
-def _redis_cut(scene: Scene) -> Iterator[float]:
+def _redis_cut(scene: Scene) -> Steps:
     """Cut services off from Redis for some seconds."""
     proxy = _redis(scene)
     proxy.cut(refusing=True)
     yield scene.rng.uniform(0.0, 5.0)
-    scene.told("features", Degradation.REDIS_AWAY)
+    yield from scene.told("features", Degradation.REDIS_AWAY)
     proxy.restore()
 
 
-def _redis_slow(scene: Scene) -> Iterator[float]:
+def _redis_slow(scene: Scene) -> Steps:
     """Let every answer of Redis take far longer."""
     proxy = _redis(scene)
     proxy.slow(scene.rng.uniform(0.1, 0.8))
@@ -71,23 +70,23 @@ def _redis_slow(scene: Scene) -> Iterator[float]:
     proxy.restore()
 
 
-def _held_frame(scene: Scene) -> Iterator[float]:
+def _held_frame(scene: Scene) -> Steps:
     """Hold a request to end a transaction back, and release it when the next transaction has begun."""
     proxy = _kafka(scene)
     proxy.fail_next(Fault.DELAYED)
-    scene.until("a commit to hold back", lambda: proxy.holds > 0)
-    scene.until("the next transaction to begin", lambda: proxy.next_begun)
+    yield from scene.until("a commit to hold back", lambda: proxy.holds > 0)
+    yield from scene.until("the next transaction to begin", lambda: proxy.next_begun)
     released = proxy.release()
     if released != 1:
         scene.wrong(f"{released} requests were held back, not one: the fault was none")
     yield 0.0
 
 
-def _lost_answer(scene: Scene) -> Iterator[float]:
+def _lost_answer(scene: Scene) -> Steps:
     """Lose the answer to a request to end a transaction, and the connection with it."""
     proxy = _kafka(scene)
     proxy.fail_next(Fault.LOST_ANSWER)
-    scene.until("a commit whose answer is lost", lambda: not proxy.armed)
+    yield from scene.until("a commit whose answer is lost", lambda: not proxy.armed)
     yield 0.0
 
 
