@@ -99,7 +99,8 @@ class Generator:
 
     def __init__(self, load: Load) -> None:
         self._load = load
-        self._idle: list[_Connection] = []
+        # The longest idle goes first: who is left alone for some seconds is hung up on, and rightly.
+        self._idle: deque[_Connection] = deque()
         self._waiting: deque[float] = deque()
         self._latencies: list[float] = []
         self._begin = 0.0
@@ -138,7 +139,7 @@ class Generator:
                 due = start + sent / rate
                 sent += 1
                 if self._idle:
-                    self._send(self._idle.pop(), due)
+                    self._send(self._idle.popleft(), due)
                 else:
                     self._waiting.append(due)
             await asyncio.sleep(_TICK_S)
