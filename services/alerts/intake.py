@@ -33,6 +33,7 @@ __all__ = ["Intake", "IntakePace", "intake_of", "wanted_kinds"]
 
 _LOG = logging.getLogger("riverrun.alerts.intake")
 _BATCH: Final = 500
+_COMMANDS_S: Final = 0.5
 _INGEST: Final = "ingest"
 
 Place = tuple[str, int]
@@ -67,9 +68,11 @@ class IntakePace:
 class Copied:
     """What is copied, from where.
 
-    ``places`` are the partitions read; ``stages`` those whose commit records are wanted (None: all).
+    ``commands`` is the partition read to its end before any other: who subscribed before the service began is told of
+    all that it finds. ``places`` are all partitions read; ``stages`` those whose commit records are wanted (None: all).
     """
 
+    commands: Place
     places: Sequence[Place]
     progress: str
     stages: frozenset[bytes] | None
@@ -93,7 +96,10 @@ def copied_for(pipeline: Pipeline, topology: Topology) -> Copied:
     ]
     stages = {_INGEST, *(rule.stage for rule in pipeline.alert_rules if isinstance(rule, CounterRule))}
     everyone = any(isinstance(rule, LagRule) for rule in pipeline.alert_rules)
-    return Copied(places, topology.names[Kind.PROGRESS], None if everyone else frozenset(map(str.encode, stages)))
+    commands = topology.names[Kind.ALERT_COMMANDS], 0
+    return Copied(
+        commands, places, topology.names[Kind.PROGRESS], None if everyone else frozenset(map(str.encode, stages))
+    )
 
 
 class Intake:
@@ -130,6 +136,7 @@ class Intake:
         self._readers: dict[Place, Reader] = {}
         self._positions: dict[str, int] = {}
         self._ticked = 0.0
+        self._commands_first = True
 
     def run(self) -> None:
         """Copy until told to stop.
@@ -173,6 +180,7 @@ class Intake:
         self._readers = {
             place: self._log.reader(*place, self._positions.get(_text(place), 0)) for place in self._copied.places
         }
+        self._commands_first = True
 
     def run_once(self) -> int:
         """Copy what there is, with a mark behind it; return how many records were looked at.
@@ -184,7 +192,7 @@ class Intake:
         """
         if self._writer is None:
             raise LogUnavailableError("the intake is not open")
-        found = [(place, reader.poll(_BATCH)) for place, reader in self._readers.items()]
+        found = self._look()
         looked = sum(len(records) for _, records in found)
         wanted = [record for _, records in found for record in records if self._copied.wants(record)]
         now = self._pace.monotonic()
@@ -204,6 +212,17 @@ class Intake:
         writer.send(self._signals, 0, None, Mark(self._positions, ends).to_bytes(), [])
         writer.commit({}, "")
         return looked
+
+    def _look(self) -> list[tuple[Place, list[Record]]]:
+        """Return what there is; commands alone until there are no more of them."""
+        if self._commands_first:
+            place = self._copied.commands
+            reader = self._readers[place]
+            commands = reader.poll(_BATCH, _COMMANDS_S)
+            self._commands_first = not reader.at_end
+            if commands or self._commands_first:
+                return [(place, commands)]
+        return [(place, reader.poll(_BATCH)) for place, reader in self._readers.items()]
 
     def close(self) -> None:
         """Release connections; an open transaction is given up."""

@@ -280,6 +280,62 @@ def test_the_intake_copies_only_what_a_rule_looks_at(make_world: Callable[[], Wo
     assert [key for key, origin in origins if b"progress" in origin] == [b"ingest", b"learn", b"score"]
 
 
+class _SlowCommands:
+    """A log that has not fetched any command yet when it is first asked for some, as a real one."""
+
+    def __init__(self, log: MemoryLog, topic: str) -> None:
+        self._log = log
+        self._topic = topic
+        self.waits = 3
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    def reader(self, topic: str, partition: int, offset: int) -> Any:
+        """Return a reader; that of the commands finds nothing at first, and is not at the end."""
+        reader = self._log.reader(topic, partition, offset)
+        return reader if topic != self._topic else _SlowReader(reader, self)
+
+
+class _SlowReader:
+    def __init__(self, reader: Any, log: _SlowCommands) -> None:
+        self._reader = reader
+        self._slow = log
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+    @property
+    def at_end(self) -> bool:
+        return self._slow.waits == 0 and bool(self._reader.at_end)
+
+    def poll(self, limit: int, timeout: float = 0.0) -> list[Any]:
+        if self._slow.waits:
+            self._slow.waits -= 1
+            return []
+        found: list[Any] = self._reader.poll(limit, timeout)
+        return found
+
+
+def test_who_subscribed_before_the_start_is_told_of_all(make_world: Callable[[], World]) -> None:
+    """Commands that were there when the intake began come before everything else, however slowly they are fetched."""
+    world = make_world()
+    commands = world.topology.names[Kind.ALERT_COMMANDS]
+    for value in (0.5, 0.9, 0.4):
+        world.publish(value)
+    world.log.append(commands, 0, b"subscribe", key=b"one")
+    world.log.append(commands, 0, b"subscribe", key=b"two")
+    log: Any = _SlowCommands(world.log, commands)
+    pace = IntakePace(lambda seconds: False, lambda: 0.0)
+    starting = Intake(log, (world.signals, "intake"), copied_for(world.pipeline, world.topology), dict, pace)
+    starting.open()
+    for _ in range(6):
+        starting.run_once()
+    keys = [record.key for record in world.log.records(world.signals, 0) if read_mark(record) is None]
+    assert keys[:2] == [b"one", b"two"]
+    assert len(keys) == 5
+
+
 def test_marks_say_where_the_intake_is_and_tick(make_world: Callable[[], World]) -> None:
     """The last record of a transaction is a mark; when nothing came, one is written each few seconds all the same."""
     world = make_world()
