@@ -28,7 +28,7 @@ from benchmarks.flights import publish_flights
 from benchmarks.lab import ALL_STAGES, Lab
 from benchmarks.measures.chained import bare_settings
 from benchmarks.rounds import in_turn, isolated, median_and_spread
-from benchmarks.service import await_, service
+from benchmarks.service import await_, processor_s, service
 from riverrun.adapters.kafka_log import KafkaLog
 from riverrun.errors import RiverrunError
 from riverrun.records.topics import Kind
@@ -93,7 +93,6 @@ def measure(lab: Lab) -> Figure:
     is_quick = lab.size.name == "quick"
     # The broker's compiler learns what its programs do in a few runs of them, whoever makes them.
     riverrun_side(lab, "peer-warm-up", events)
-    speeds: dict[str, list[float]] = {"riverrun": []}
     notes = dict(ABSENT)
     able = []
     for peer in PEERS:
@@ -106,12 +105,12 @@ def measure(lab: Lab) -> Figure:
             able.append((peer, environment(peer, lab.folder.parent / "peers")))
         except (OSError, subprocess.SubprocessError) as error:
             notes[peer.name] = f"does not install: {str(getattr(error, 'stderr', '') or error)[-200:]}"
-    sides: list[Callable[[int], float]] = [lambda number: riverrun_side(lab, f"peer-{number}", events)]
+    sides: list[Callable[[int], _Run]] = [lambda number: riverrun_side(lab, f"peer-{number}", events)]
     sides += [_side(lab, peer, python, events) for peer, python in able]
     results = in_turn(sides, _ROUNDS if is_quick else lab.size.rounds)
-    speeds["riverrun"] = [each[0] for each in results]
-    for index, (peer, _) in enumerate(able, start=1):
-        speeds[peer.name] = [each[index] for each in results]
+    runs = {"riverrun": [each[0] for each in results]}
+    runs |= {peer.name: [each[index] for each in results] for index, (peer, _) in enumerate(able, start=1)}
+    speeds = {name: [run.per_s for run in each] for name, each in runs.items()}
     for name in [name for name, values in speeds.items() if min(values) <= 0.0]:
         notes[name] = "does not get through"
     notes.update({f"{peer.name} promises less": peer.less for peer, _ in able if peer.less})
@@ -121,8 +120,15 @@ def measure(lab: Lab) -> Figure:
     details: dict[str, object] = {
         f"{name}_per_s": round(median_and_spread(values)[0]) for name, values in speeds.items()
     }
+    details |= {f"{name}_cpu_us_per_event": _spent(each) for name, each in runs.items()}
     short_of = "" if max(ratios) > 0.0 else "no peer got through"
     return Figure("best_peer", value, spread, tuple(ratios), details={**details, **notes}, short_of=short_of)
+
+
+def _spent(runs: Sequence[_Run]) -> str:
+    """Return what an event costs each stage's process, in words; the broker and what else there is has the rest."""
+    spent = {stage: median_and_spread([run.cpu_us[stage] for run in runs])[0] for stage in runs[0].cpu_us}
+    return ", ".join([*(f"{stage} {us:.0f}" for stage, us in spent.items()), f"all {sum(spent.values()):.0f}"])
 
 
 def _ratio(ours: float, theirs: Sequence[float]) -> float:
@@ -130,7 +136,7 @@ def _ratio(ours: float, theirs: Sequence[float]) -> float:
     return ours / best if best > 0.0 else 0.0
 
 
-def _side(lab: Lab, peer: Peer, python: Path, events: int) -> Callable[[int], float]:
+def _side(lab: Lab, peer: Peer, python: Path, events: int) -> Callable[[int], _Run]:
     return lambda number: peer_side(lab, peer, python, f"{peer.module.rpartition('.')[2]}-{number}", events)
 
 
@@ -156,21 +162,23 @@ def environment(peer: Peer, folder: Path) -> Path:
     return python
 
 
-def riverrun_side(lab: Lab, name: str, events: int) -> float:
-    """Return the events a second of riverrun's stages, each a service of its own."""
+def riverrun_side(lab: Lab, name: str, events: int) -> _Run:
+    """Run riverrun's stages, each a service of its own."""
     deployment = lab.connect(flights_pipeline(name))
     deployment.ensure_topics()
+    names = deployment.topology.names
+    job = _Job(deployment.log, (names[Kind.EVENTS], names[Kind.EXAMPLES]), events, _LIMIT_S[lab.size.name])
     with contextlib.ExitStack() as running:
-        for stage in ALL_STAGES:
-            running.enter_context(service(lab, flights_pipeline, name, [stage]))
-        names = deployment.topology.names
-        speed = _speed(deployment.log, (names[Kind.EVENTS], names[Kind.EXAMPLES]), events, _LIMIT_S[lab.size.name])
+        processes = {
+            stage: running.enter_context(service(lab, flights_pipeline, name, [stage])) for stage in ALL_STAGES
+        }
+        run = job.watch(processes)
     deployment.log.close()
-    return speed
+    return run
 
 
-def peer_side(lab: Lab, peer: Peer, python: Path, name: str, events: int) -> float:
-    """Return the events a second of a peer's programs; 0 if they do not get through."""
+def peer_side(lab: Lab, peer: Peer, python: Path, name: str, events: int) -> _Run:
+    """Run a peer's programs; the speed is 0 if they do not get through."""
     deployment = lab.connect(flights_pipeline(f"schemas-of-{name}"))
     settings = bare_settings(lab, deployment, name)
     deployment.log.ensure_topics([TopicSpec(output.topic, 1) for output in settings.outputs.values()])
@@ -178,15 +186,17 @@ def peer_side(lab: Lab, peer: Peer, python: Path, name: str, events: int) -> flo
     file = lab.folder / f"{name}.json"
     file.write_text(json.dumps(_told(settings, lab, name, deployment.pipeline.feature_names)), encoding="utf-8")
     log = KafkaLog(lab.kafka)
+    job = _Job(log, (f"{name}.events", f"{name}.examples"), events, _LIMIT_S[lab.size.name])
     try:
         with contextlib.ExitStack() as running:
-            for stage in ALL_STAGES:
-                running.enter_context(_program([str(python), "-m", peer.module, stage], file))
-            return _speed(log, (f"{name}.events", f"{name}.examples"), events, _LIMIT_S[lab.size.name])
+            commands = {stage: [str(python), "-m", peer.module, stage] for stage in ALL_STAGES}
+            return job.watch(
+                {stage: running.enter_context(_program(command, file)) for stage, command in commands.items()}
+            )
     except (OSError, RuntimeError, RiverrunError) as error:
         # Whatever is wrong with a peer's program is no failure of the benchmark: its log tells, and the page.
         sys.stderr.write(f"{peer.name} does not get through: {error}\n")
-        return 0.0
+        return _Run(0.0, dict.fromkeys(ALL_STAGES, 0.0))
     finally:
         log.close()
 
@@ -219,13 +229,13 @@ def _told(settings: ChainSettings, lab: Lab, name: str, features: tuple[str, ...
 
 
 @contextlib.contextmanager
-def _program(command: list[str], file: Path) -> Iterator[None]:
+def _program(command: list[str], file: Path) -> Iterator[int]:
     log = file.with_suffix(f".{command[-1]}.log")
     with log.open("ab") as out:
         settings = {**os.environ, "PEER_JOB": str(file.absolute()), "PYTHONPATH": _PATH}
         process = subprocess.Popen(command, env=settings, stdout=out, stderr=out)
     try:
-        yield
+        yield process.pid
     finally:
         process.terminate()
         try:
@@ -235,10 +245,40 @@ def _program(command: list[str], file: Path) -> Iterator[None]:
             process.wait()
 
 
-def _speed(log: Log, topics: tuple[str, str], events: int, limit_s: float) -> float:
-    """Return messages a second, from the first event that is let in until most examples are there."""
-    let_in, ended = topics
-    await_(f"{let_in} to begin", lambda: log.high_watermark(let_in, 0) > 0, limit_s)
-    began, wanted = time.monotonic(), _DONE * _EXAMPLES_SHARE * events
-    await_(f"{ended} to come near the end", lambda: log.high_watermark(ended, 0) >= wanted, limit_s)
-    return _DONE * events / (time.monotonic() - began)
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """How a job went.
+
+    Parameters
+    ----------
+    per_s
+        Messages a second, of the whole machine.
+    cpu_us
+        Processor time of a message, by stage.
+    """
+
+    per_s: float
+    cpu_us: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is watched: from the first event that is let in until most examples are there."""
+
+    log: Log
+    topics: tuple[str, str]
+    events: int
+    limit_s: float
+
+    def watch(self, processes: Mapping[str, int]) -> _Run:
+        """Return how it went; processes are by stage."""
+        log, limit_s = self.log, self.limit_s
+        let_in, ended = self.topics
+        await_(f"{let_in} to begin", lambda: log.high_watermark(let_in, 0) > 0, limit_s)
+        before = {stage: processor_s(process) for stage, process in processes.items()}
+        began, wanted = time.monotonic(), _DONE * _EXAMPLES_SHARE * self.events
+        await_(f"{ended} to come near the end", lambda: log.high_watermark(ended, 0) >= wanted, limit_s)
+        done = _DONE * self.events
+        spent = {stage: processor_s(process) - before[stage] for stage, process in processes.items()}
+        per_s = done / (time.monotonic() - began)
+        return _Run(per_s, {stage: seconds / done * 1e6 for stage, seconds in spent.items()})
