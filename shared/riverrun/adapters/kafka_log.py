@@ -285,6 +285,9 @@ class KafkaLog:
 def _new_topic(spec: TopicSpec) -> NewTopic:
     config = {
         "cleanup.policy": "compact" if spec.compacted else "delete",
+        # State, models and positions are made again from the log: what of it may expire is for people to say.
+        "retention.ms": "-1",
+        "retention.bytes": "-1",
         **(spec.config or {}),
     }
     return NewTopic(spec.name, num_partitions=spec.partitions, replication_factor=-1, config=config)

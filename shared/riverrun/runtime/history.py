@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from riverrun.errors import RiverrunError
 from riverrun.records.items import Item, Progress
 from riverrun.runtime.ports import Log, Record
 from riverrun.runtime.wire import Wire
 
 CLAIM = "claim/"
 """With a stage's name behind it, what a record is called that says who works on the stage, and nothing else."""
+
+UNKNOWN = -1
+"""The tail of a writer all of whose records have been deleted, by retention: nobody can tell how many there were."""
 
 _DEPTHS = (64, 4_096, 1 << 40)
 
@@ -30,6 +34,8 @@ class History:
     ----------
     end
         The offset after the last commit record, of whatever stage.
+    cut
+        Whether the oldest records have been deleted.
     """
 
     def __init__(self, log: Log, wire: Wire, topic: str, partition: int, stages: Iterable[str]) -> None:
@@ -40,6 +46,7 @@ class History:
         self._depth = -1
         self._whole = False
         self.end = 0
+        self.cut = log.start_offset(topic, partition) > 0
         self._records: dict[str, list[Progress]] = {}
         # Offset, stage and transactional id of every commit record and claim, newest first.
         self._holders: list[tuple[int, str, str]] = []
@@ -84,31 +91,48 @@ class History:
         """Return the newest commit record whose outputs are all in their topics.
 
         librdkafka can commit part of a transaction (a delayed EndTxn frame; it has no KIP-890): then the commit
-        record may be there without all the outputs that it counts, and an older one holds.
+        record may be there without all the outputs that it counts, and an older one holds. Where the outputs have
+        been deleted since, the record is taken at its word.
 
         Parameters
         ----------
         stage
             Name of the stage.
         tails
-            Position after the last record of each output topic.
+            Position after the last record of each output topic, or `UNKNOWN`.
+
+        Raises
+        ------
+        RiverrunError
+            If the stage has written, but its commit records have been deleted: begun anew it would do all of it twice.
         """
         while True:
             for progress in self._records[stage]:
-                if all(count <= tails.get(topic, 0) for topic, count in progress.outputs.items()):
+                if all(_bears_out(tails.get(topic, 0), count) for topic, count in progress.outputs.items()):
                     return progress
             if self._whole:
-                return None
+                break
             self._deepen()
+        if self.cut and any(tails.values()) and not self._records[stage]:
+            topic, partition = self._place
+            raise RiverrunError(
+                f"the commit records of {stage} in {topic}[{partition}] have been deleted, and it has written before",
+                hint="keep that topic for ever (retention.ms=-1); to begin anew give the pipeline another name",
+            )
+        return None
+
+
+def _bears_out(tail: int, count: int) -> bool:
+    return tail == UNKNOWN or count <= tail
 
 
 def written(log: Log, wire: Wire, topic: str, partition: int, writer: int) -> int:
-    """Return the position after a writer's last record in a topic's partition: its tail."""
+    """Return the position after a writer's last record in a topic's partition: its tail, or `UNKNOWN`."""
     for record in _backwards(log, topic, partition):
         number, seq = wire.position(record)
         if number == writer:
             return seq + 1
-    return 0
+    return UNKNOWN if log.start_offset(topic, partition) > 0 else 0
 
 
 def left_over(log: Log, wire: Wire, place: tuple[str, int], writer: int, first: int) -> list[Item]:
