@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,9 +22,10 @@ This page is written by `python -m benchmarks` from `build/bench.json`; do not e
 `make bench` measures it anew within ten minutes, `make bench-full` with more rounds, events and state.
 
 Every figure is a ratio, or a time, whose two sides ran in one go: on the same broker, over the same records, with the
-same models and guarantees, in turn, several rounds. What is given is the median of the rounds, and as its spread the
-greatest less the smallest. Where a machine's other work would ruin a time on the wall, processor time is compared: of
-the whole process, with the threads of its Kafka client.
+same models and guarantees, in turn. What is given is the median of the rounds, and as its spread the greatest less the
+smallest; a figure of one round has none. (`flat_*` are of one long run: their rounds are its windows, their value is
+the last's.) Where a machine's other work would ruin a time on the wall, processor time is compared: of the whole
+process, with the threads of its Kafka client.
 
 The broker is the embedded one, on the same cores, with Java's optimizing compiler on, as in production, and warmed up:
 the embedded default leaves that compiler out to start quickly, and takes 6 ms for a commit where this one takes 2.5.
@@ -88,11 +90,23 @@ def _row(name: str, figure: Json) -> str:
     if figure.get("failed"):
         why = f"could not be measured: {figure['failed']}"
         return f"| `{name}` | {target.what} | | {sign} {target.reach}{unit} | | {why} |"
-    verdict = "reached" if figure.get("reached") else "**not reached**"
+    verdict = "reached" if figure.get("reached") else f"**not reached**{_missed(name, figure)}"
     if figure.get("short_of"):
         verdict = f"undecided: {figure['short_of']}"
-    value, spread = figure.get("value"), figure.get("spread")
+    value, rounds = figure.get("value"), figure.get("rounds")
+    spread = figure.get("spread") if isinstance(rounds, list) and len(rounds) > 1 else "one round"
     return f"| `{name}` | {target.what} | {value}{unit} | {sign} {target.reach}{unit} | {spread} | {verdict} |"
+
+
+def _missed(name: str, figure: Mapping[str, Any]) -> str:
+    """Return which parts of a figure fall short, where the figure itself does not say it."""
+    target, sign = TARGETS[name], "<" if TARGETS[name].better == "more" else ">"
+    missed = [
+        f"{part} {found['value']} {sign} {found['reach']}"
+        for part, found in figure.get("parts", {}).items()
+        if not replace(target, reach=found["reach"]).reached_by(found["value"])
+    ]
+    return f": {', '.join(missed)}" if missed else ""
 
 
 def _machine(machine: Json) -> str:

@@ -12,6 +12,7 @@ from benchmarks.figures import TARGETS, Json
 
 _GOOD = "#2a6f97"
 _BAD = "#c1666b"
+_OPEN = "#a8a8a8"
 
 
 def draw(figures: Mapping[str, Json], file: Path) -> None:
@@ -21,12 +22,15 @@ def draw(figures: Mapping[str, Json], file: Path) -> None:
     canvas = Canvas(figsize=(8, 0.45 * len(names) + 1.2), layout="constrained")
     axes = canvas.subplots()
     places = range(len(names), 0, -1)
-    colours = [_GOOD if margin >= 1.0 else _BAD for margin in margins]
+    colours = [_colour(figures[name]) for name in names]
     axes.barh(list(places), [min(margin, 4.0) for margin in margins], color=colours, height=0.6)
     axes.axvline(1.0, color="black", linewidth=1)
     axes.set_yticks(list(places), names)
     axes.set_xlim(0, 4.2)
-    axes.set_xlabel("margin: 1 is what has to be reached; longer is better (cut off at 4)")
+    axes.set_xlabel(
+        "margin: 1 is what has to be reached; longer is better (cut off at 4)\n"
+        "blue: reached, with all its parts; red: not reached, or a part of it; grey: undecided"
+    )
     for place, margin, name in zip(places, margins, names, strict=True):
         axes.annotate(str(figures[name].get("value")), (min(margin, 4.0), place), xytext=(3, -3), **_TEXT)
     for side in ("top", "right"):
@@ -34,6 +38,12 @@ def draw(figures: Mapping[str, Json], file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     # Without a date the same figures give the same file.
     canvas.savefig(file, metadata={"Date": None})
+
+
+def _colour(figure: Json) -> str:
+    if figure.get("short_of"):
+        return _OPEN
+    return _GOOD if figure.get("reached") else _BAD
 
 
 _TEXT: Mapping[str, Any] = {"textcoords": "offset points", "fontsize": 8}

@@ -132,10 +132,8 @@ class Admission:
             if type(value) is float and value.is_integer():
                 given[name] = int(value)
         event = self._decoder.accept(given, received)
-        for rule in self.stream.rules:
-            # Only False breaks a rule: None says that something it needs is missing.
-            if rule.holds(event.fields) is False:
-                raise RefusedError(Reason.RULE, f"the event breaks the rule {rule.text}")
+        if broken := self.stream.broken_rule(event.fields):
+            raise RefusedError(Reason.RULE, f"the event breaks the rule {broken}")
         value = orjson.dumps(given) if self._publishes_json else event.payload
         if len(value) > self._max_message:
             detail = f"the event has {len(value)} bytes, {self._max_message} are allowed"

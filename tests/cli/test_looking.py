@@ -193,7 +193,7 @@ def test_more_letters_than_the_client_holds_are_sent(parcels: Parcels, kafka: Cl
     assert send_again(small, iter(letters)) == [each.name for each in letters]
     assert [record.value for record in parcels.log.tail(topic, 0, 500)] == [b"%d" % number for number in range(200)]
     huge = DeadLetter("too_large", "", Source(topic, 0, 0), 0, None, bytes(2_000_000), ())
-    with pytest.raises(UnavailableError, match="refuses a dead letter for cli-many"):
+    with pytest.raises(UnavailableError, match="refuses a record for cli-many"):
         send_again(small, [Letter(0, huge)])
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from riverrun import __version__
-from riverrun.cli import access, asyncapi, check, dead_letters, demo, init, keys, models, run, status, verify
+from riverrun.cli import access, asyncapi, check, dead_letters, demo, init, keys, models, publish, run, status, verify
 from riverrun.cli.failures import tell
 from riverrun.cli.output import Exit
 from riverrun.errors import RiverrunError
@@ -32,6 +32,7 @@ APP.command("init")(init.init)
 APP.command("check")(check.check)
 APP.command("up")(run.up)
 APP.command("run")(run.run)
+APP.command("publish")(publish.publish)
 APP.command("status")(status.status)
 APP.add_typer(dead_letters.APP, name="dead-letters")
 APP.add_typer(models.APP, name="models")

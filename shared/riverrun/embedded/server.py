@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from riverrun.embedded.folder_lock import folder_lock
-from riverrun.embedded.ports import choose_ports
+from riverrun.embedded.ports import LOOPBACK, choose_ports
 from riverrun.embedded.process import Process, ProcessId, spawn
 from riverrun.embedded.run_record import RunRecord
 from riverrun.errors import UnavailableError
@@ -240,7 +240,7 @@ class Server(ABC):
                 self._process, self._owned = None, False
                 raise UnavailableError(f"{self.name} does not start: {reason}", hint=f"see {self.log}: {output}")
             preferred = ()
-        self._announce(f"{self.name} is ready after {time.monotonic() - began:.1f} s")
+        self._announce(f"{self.name} is ready at {LOOPBACK}:{self._ports[0]} after {time.monotonic() - began:.1f} s")
 
     def _await_ready(self, process: Process) -> str:
         deadline = time.monotonic() + self.start_timeout_s

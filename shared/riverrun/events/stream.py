@@ -47,4 +47,11 @@ class IngestStream:
     format: Format = "auto"
     rules: tuple[Rule, ...] = field(default=())
     joined: bool = False
-    max_future_ms: int | None = 24 * 3_600_000
+    max_future_ms: int | None = 3_600_000
+
+    def broken_rule(self, fields: Mapping[str, FieldValue]) -> str:
+        """Return the text of the first rule that an event breaks, empty if it breaks none.
+
+        Only False breaks a rule: None says that something it needs is missing.
+        """
+        return next((rule.text for rule in self.rules if rule.holds(fields) is False), "")

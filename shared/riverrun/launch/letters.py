@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
-
-from riverrun.adapters.kafka_errors import DENIED, denied
-from riverrun.adapters.kafka_log import kafka_producer
 from riverrun.embedded.addresses import Addresses
-from riverrun.errors import UnavailableError
+from riverrun.launch.sending import Sender
 from riverrun.records.items import DeadLetter
 from riverrun.records.topics import Kind
 from riverrun.runtime.deployment import Deployment
@@ -26,10 +22,8 @@ _BATCH: Final = 50
 _EXCERPT: Final = 1_024
 _SLACK: Final = 64
 _GROWTH: Final = 8
-_SEND_BUFFER_KB: Final = 16_384
 _WAIT = 0.1
 _PATIENCE_S: Final = 15.0
-_FLUSH_TIMEOUT_S = 30.0
 REPLAYED = "riverrun-replayed"
 """Header of a record that was sent again: where the first one lies."""
 
@@ -147,53 +141,12 @@ def send_again(addresses: Addresses, letters: Iterable[Letter]) -> list[str]:
     AccessDeniedError
         If this user may not write to a topic that they are from.
     """
-    # However many are sent, and however large they are, few wait in memory.
-    producer = kafka_producer({"queue.buffering.max.kbytes": _SEND_BUFFER_KB, **addresses.kafka})
-    refused: list[KafkaError] = []
-
-    def delivered(error: KafkaError | None, message: Message) -> None:
-        del message
-        if error is not None:
-            refused.append(error)
-
     sent: list[str] = []
-    try:
+    with Sender(addresses, "dead letters") as sender:
         for each in letters:
             letter = each.letter
-            place = f"{letter.source.topic}/{letter.source.partition}/{letter.source.position}".encode()
-            headers: list[tuple[str, str | bytes | None]] = [*letter.headers, (REPLAYED, place)]
-            _enqueue(producer, letter, headers, delivered)
+            source = letter.source
+            place = f"{source.topic}/{source.partition}/{source.position}".encode()
+            sender.send(source.topic, letter.value, letter.key, [*letter.headers, (REPLAYED, place)])
             sent.append(each.name)
-    finally:
-        left = producer.flush(_FLUSH_TIMEOUT_S)
-    if refused and refused[0].name() in DENIED:
-        raise denied("cannot send dead letters again", refused[0])
-    if left or refused:
-        why = f": {refused[0].str()}" if refused else ""
-        raise UnavailableError(
-            f"Kafka did not take {left + len(refused)} of {len(sent)} dead letters{why}",
-            hint="run the same command again: what arrived is dropped as a duplicate within the horizon",
-        )
     return sent
-
-
-def _enqueue(
-    producer: Producer,
-    letter: DeadLetter,
-    headers: list[tuple[str, str | bytes | None]],
-    delivered: Callable[[KafkaError | None, Message], None],
-) -> None:
-    """Hand one record to the client, waiting while its queue is full."""
-    topic = letter.source.topic
-    while True:
-        try:
-            producer.produce(topic, letter.value, letter.key, headers=headers, on_delivery=delivered)
-        except BufferError:
-            if not len(producer):
-                raise UnavailableError(f"Kafka's client refuses a dead letter for {topic}: it is too large") from None
-            producer.poll(_WAIT)
-        except KafkaException as error:
-            raise UnavailableError(f"Kafka's client refuses a dead letter for {topic}: {error}") from error
-        else:
-            producer.poll(0)
-            return
