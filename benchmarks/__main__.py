@@ -68,9 +68,9 @@ def _flights(lab: Lab) -> Iterable[Figure]:
 
 
 def _steady(lab: Lab) -> Iterable[Figure]:
+    # Half of what one process does flat out, measured here and now, over more than what it takes to get going.
+    flat_out = isolated(chained.riverrun_side, lab, isolated(publish_flights, lab, lab.size.events), "flat-out")
     published = isolated(publish_flights, lab, latency.WARM_UP)
-    # Half of what one process does flat out, measured here and now.
-    flat_out = isolated(chained.riverrun_side, lab, published, "flat-out")
     yield from latency.measure(lab, published, flat_out.per_s / 2)
 
 

@@ -22,6 +22,7 @@ from riverrun.launch.connect import connect
 from riverrun.pipeline import Pipeline
 from riverrun.records.items import Item
 from riverrun.records.topics import Kind
+from riverrun.runtime import collector
 from riverrun.runtime.deployment import Deployment
 from riverrun.runtime.ports import TopicSpec
 from riverrun.runtime.settings import Settings
@@ -199,9 +200,14 @@ def fold(deployment: Deployment, chains: Sequence[Sequence[StageDefinition]], me
     worker.ready = _Opened(meter)
     worker.join()
     moved, seen = time.monotonic(), -1
+    settled = False
     try:
         while True:
             busy = worker.round()
+            if worker.ready.is_set() and not settled:
+                # As the worker's own loop does when what it runs has been opened.
+                collector.set_aside()
+                settled = True
             done = sum(task.folded for task in worker.tasks())
             if worker.ready.is_set() and meter.at(done):
                 return meter.result()
@@ -215,4 +221,5 @@ def fold(deployment: Deployment, chains: Sequence[Sequence[StageDefinition]], me
                 time.sleep(_IDLE_S)
     finally:
         worker.leave()
+        collector.release()
         deployment.log.close()

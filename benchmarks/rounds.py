@@ -11,6 +11,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
+from riverrun.river_imports import import_river
+
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
@@ -45,9 +47,9 @@ class Measured:
 
 
 def cpu_seconds() -> float:
-    """Return the processor time that this process has had, of all its threads."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
+    """Return the processor time that this process has had, of all its threads, and copies of it that have ended."""
+    usages = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 class Meter:
@@ -102,7 +104,8 @@ def isolated(
     Function and arguments must be picklable; what it raises is raised here.
     """
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
+    # River as riverrun imports it, without what its estimators here do not need, on both sides.
+    with ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=import_river) as pool:
         return pool.submit(function, *arguments, **named).result()
 
 

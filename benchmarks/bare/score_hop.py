@@ -6,6 +6,7 @@ transaction a batch with the consumer's offsets in it, read committed, decoders 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -65,6 +66,8 @@ def run(settings: HopSettings, models: Sequence[tuple[str, int, Any]], ended: Ca
     metadata = consumer.consumer_group_metadata()
     produce = producer.produce
     done = 0
+    # What is there by now lasts: the collector need not look at it again.
+    gc.freeze()
     while not ended(done):
         messages = consumer.consume(_BATCH, 0.05)
         if not messages:
@@ -108,7 +111,8 @@ def _consumer(settings: HopSettings) -> Consumer:
         "isolation.level": "read_committed",
         "enable.auto.commit": False,
         "check.crcs": True,
-        "fetch.queue.backoff.ms": 0,
+        # At 0 the client's thread spins for as long as its buffer is full.
+        "fetch.queue.backoff.ms": 20,
         "queued.max.messages.kbytes": 8_192,
     }
     consumer = Consumer(properties)

@@ -196,6 +196,9 @@ class _Run:
                 at += 1
             if at < len(versions):
                 waits.append(max(0.0, versions[at][0] - labelled[key]) / 1000)
+            elif versions and (waited := (versions[-1][0] - labelled[key]) / 1000) > _FRESH_S:
+                # No prediction knew of it until the last one: it took so long at least.
+                waits.append(waited)
         return waits
 
 

@@ -132,13 +132,13 @@ class Features:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._blank = FlightFeatures()
+        self._blank, self._live = FlightFeatures(), FlightFeatures()
 
     def take(self, value: bytes, store: Store) -> bytes | None:
         """Fold an event; return its vector if it is one to predict on."""
         source, fields = self._job.event(value)
         time = fields[source.time]
-        live = FlightFeatures()
+        live = self._live
         kinds = ("origins", "carriers", "dests", "tails", "flights", "routes")
         maps = [_Stored(store, kind, getattr(self._blank, kind).default_factory) for kind in kinds]
         for kind, stored in zip(kinds, maps, strict=True):

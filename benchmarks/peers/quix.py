@@ -58,6 +58,7 @@ class Program:
             state_dir=job.folder / f"{job.prefix}.{stage}",
             commit_interval=1.0,
             consumer_poll_timeout=0.1,
+            producer_extra_config={"linger.ms": 20, "compression.type": "lz4"},
             loglevel="WARNING",
         )
         getattr(self, f"_{stage}")()

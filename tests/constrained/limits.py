@@ -77,6 +77,10 @@ def _made(group: Path, files: tuple[str, str], limit: int) -> bool:
     limiting, swapping = files
     try:
         group.mkdir()
+        if not (group / "cgroup.procs").exists():
+            # The kernel has made nothing in it: what is mounted here is no hierarchy of groups.
+            group.rmdir()
+            return False
         (group / limiting).write_text(str(limit), encoding="ascii")
     except OSError:
         with suppress(OSError):
