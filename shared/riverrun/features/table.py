@@ -298,7 +298,7 @@ class FeatureTable:
             if found is None:
                 if looked_at or not len(self):
                     break
-                self._sweep = iter(self._in_memory())
+                self._sweep = self._in_memory()
                 found = next(self._sweep, None)
                 if found is None:  # all that is held is in the store, or packed
                     break
@@ -312,7 +312,7 @@ class FeatureTable:
             if found is None:
                 if looked_at or not any(self._packed):
                     break
-                self._packed_sweep = iter([(group, name) for group, held in enumerate(self._packed) for name in held])
+                self._packed_sweep = _each(self._packed)
                 found = next(self._packed_sweep)
             forgotten += self._forget_one_packed(*found)
         return forgotten
@@ -328,10 +328,8 @@ class FeatureTable:
         self._forgotten[group][name] = entity.position
         return True
 
-    def _in_memory(self) -> list[tuple[int, str]]:
-        if self._bounded is not None:
-            return self._bounded.in_memory()
-        return [(group, name) for group, held in enumerate(self._entities) for name in held]
+    def _in_memory(self) -> Iterator[tuple[int, str]]:
+        return _each(self._entities) if self._bounded is None else iter(self._bounded.in_memory())
 
     def _forget_in_store(self, limit: int) -> int:
         if self._bounded is None:
@@ -384,6 +382,13 @@ class FeatureTable:
         """Close the local store, if there is one."""
         if self._bounded is not None:
             self._bounded.close()
+
+
+def _each(groups: Sequence[Iterable[str]]) -> Iterator[tuple[int, str]]:
+    """Iterate over the group and the name of each entity that is held now, whatever comes and goes meanwhile."""
+    # Names alone are kept: to make a pair of each of a million at once would stop the stream for a quarter of a second.
+    names = [list(held) for held in groups]
+    return ((group, name) for group, held in enumerate(names) for name in held)
 
 
 def _nothing() -> None:
