@@ -95,14 +95,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--full", action="store_true", help="more rounds, events and state: takes hours")
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=sorted(TARGETS), help="measure these alone")
     parser.add_argument("--folder", type=Path, default=Path("build"), help="where everything goes (%(default)s)")
-    parser.add_argument("--keep", action="store_true", help="keep the count of instructions as the last release's")
+    parser.add_argument("--keep", metavar="WHY", help="keep the count of instructions to compare later ones with")
     parser.add_argument("--page", action="store_true", help="measure nothing, write the page anew")
     options = parser.parse_args(arguments)
     size = FULL if options.full else QUICK
     file = FiguresFile(options.folder / "bench.json")
     failed = [] if options.page else _measure(set(options.only or TARGETS), size, options.folder, file)
     if options.keep and "instructions" not in failed:
-        instructions.keep(file.read()["instructions"])
+        instructions.keep(file.read()["instructions"], options.keep)
     write_page(file)
     if failed:
         print(f"could not be measured: {', '.join(failed)}", file=sys.stderr)

@@ -61,7 +61,8 @@ this one pipeline, with confluent-kafka, fastavro and River, and no layer betwee
 - **pause** is the longest turn of the learn stage less the median one, while it takes and stores a snapshot of a forest
   that the garbage collector has set aside, as it does after a start. One that has grown large since then is gone
   through now and then, which takes half a second at this size.
-- **instructions** are counted by callgrind on a log in memory, and compared with `benchmarks/instructions.json`.
+- **instructions** are counted by callgrind on a log in memory, and compared with `benchmarks/instructions.json`, where
+  who keeps a count says why.
 """
 
 

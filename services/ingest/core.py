@@ -27,8 +27,8 @@ _DEAD = "dead:"
 class SeenIds(Protocol):
     """Remembers ids for the pipeline's horizon of event time."""
 
-    def seen(self, event_id: str, time: int) -> bool:
-        """Tell whether an id is remembered."""
+    def take(self, event_id: str, time: int) -> bool:
+        """Tell whether the id is new, and if so remember it."""
         ...
 
     def add(self, event_id: str, time: int) -> None:
@@ -86,11 +86,11 @@ class IngestCore:
                 return self._bury(dead_letter(item.record, refused, self._settings))
         identity = self._prefixes[stream] + event.id
         time = event.time
-        if self._seen.seen(identity, time):
+        if not self._seen.take(identity, time):
             self._duplicates += 1
             return _NOTHING
         self._accepted += 1
-        self._remember(identity, time)
+        self._watermark = max(self._watermark, time)
         return (event,)
 
     def replay(self, item: Event) -> None:

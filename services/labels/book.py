@@ -91,6 +91,10 @@ class PredictionBook:
                 found.append(_entry(key, value))
         return found
 
+    def is_due(self, watermark: int) -> bool:
+        """Tell whether some predictions may be due."""
+        return self._entries.is_due(watermark)
+
     def due(self, watermark: int) -> list[Entry]:
         """Remove and return the predictions due: deadline less than ``watermark``, by deadline and position.
 

@@ -166,8 +166,9 @@ class LabelsCore:
         memory = self._memory
         memory.next_event = event.seq + 1
         outputs: list[Item] = []
-        memory.watermark = max(memory.watermark, event.time)
-        self._end_waits(outputs)
+        watermark = memory.watermark = max(memory.watermark, event.time)
+        if self._book.is_due(watermark) or self._early.is_due(watermark):
+            self._end_waits(outputs)
         if event.stream == self._rule.stream:
             self._join_label(event, outputs)
         return outputs

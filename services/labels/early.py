@@ -63,6 +63,10 @@ class EarlyLabels:
             self._labels.put(join, _LABEL.pack(_USED, label, time), time + self._wait)
         return label, time
 
+    def is_due(self, watermark: int) -> bool:
+        """Tell whether some labels' time may be over."""
+        return self._labels.is_due(watermark)
+
     def expire(self, watermark: int) -> int:
         """Forget the labels whose time is over; return how many of them no prediction has used."""
         return sum(value[0] == _UNUSED for _, value in self._labels.expire(watermark))

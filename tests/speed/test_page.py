@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from benchmarks.figures import Figure
+from benchmarks.measures.instructions import KEPT
 from benchmarks.page import page
 
 
@@ -26,3 +29,10 @@ def test_a_spread_takes_rounds() -> None:
         ["0.1", "reached |"],
         ["one round", "undecided: one processor |"],
     ]
+
+
+def test_a_kept_count_of_instructions_says_why() -> None:
+    """Who writes down another count writes down the reason."""
+    kept = json.loads(KEPT.read_text(encoding="utf-8"))
+    assert kept["per_event"] > 100_000
+    assert len(kept["why"].split()) > 3

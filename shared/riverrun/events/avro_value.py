@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from io import BytesIO
-from typing import Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 from fastavro import schemaless_reader
 
@@ -79,9 +79,9 @@ class AvroValues:
         if len(value) < FRAME_SIZE:
             raise RefusedError(Reason.TRUNCATED, f"{len(value)} bytes are fewer than a frame's {FRAME_SIZE}")
         if not value.startswith(self._frame):
-            fields = self._read_foreign(value)
-            return fields, self._fields.encode(self._frame, fields)
-        fields = cast("dict[str, FieldValue]", _read(value, self._schema))
+            foreign = self._read_foreign(value)
+            return foreign, self._fields.encode(self._frame, foreign)
+        fields: Any = _read(value, self._schema)
         canonical = self._fields.encode(self._frame, fields)
         if self._check_canonical and canonical != value:
             raise _not_canonical(value, canonical)

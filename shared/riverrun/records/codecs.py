@@ -59,6 +59,9 @@ Wire = tuple[bytes | None, bytes, list[Header]]
 
 _NOWHERE = Stamp(0, -1, Source("", 0, -1))
 
+_KEEPERS = (Vector, Prediction)
+"""Items that keep what they were encoded to."""
+
 Decoder = Callable[[bytes, Stamp], Item | Progress]
 
 
@@ -146,11 +149,10 @@ class Codecs:
         """
         kind = type(item)
         try:
-            if kind is Vector or kind is Prediction:
-                keeper = cast("Vector | Prediction", item)
-                if not keeper.payload:
-                    keeper.payload = self._encoders[kind](item)
-                return keeper.payload
+            if isinstance(item, _KEEPERS):
+                if not item.payload:
+                    item.payload = self._encoders[kind](item)
+                return item.payload
             return self._encoders[kind](item)
         except Exception as error:
             raise CodecError(f"cannot encode {item!r:.300}: {error!r}") from error
@@ -163,16 +165,12 @@ class Codecs:
         CodecError
             If the item does not fit its schema.
         """
+        if isinstance(item, Event):
+            headers = record_headers.build_for_event(writer, item.seq, item.source, self._stream_names[item.stream])
+            return item.key.encode(), item.payload, headers
         value = self.encode(item)
         if isinstance(item, Progress):
             return item.stage.encode(), value, []
-        if isinstance(item, Event):
-            stream = self._stream_names[item.stream]
-            return (
-                item.key.encode(),
-                value,
-                record_headers.build_for_event(writer, item.seq, item.source, stream),
-            )
         return _key(item), value, record_headers.build(writer, item.seq, item.source)
 
     def decode(self, value: bytes, stamp: Stamp) -> Item | Progress:

@@ -10,8 +10,19 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 __all__ = ["paused", "release", "set_aside"]
+
+
+_USUAL: Final = gc.get_threshold()
+_RARELY: Final = (10_000, 20, 20)
+"""After how many new objects the youngest are looked at, and after how many of that the older ones are.
+
+What the stream makes is freed by reference counts; cycles come of errors. With the usual 700, 10, 10, all records
+that wait decoded, and all state made since the start, are gone through every 70,000 new objects, for some 50 ms, and
+looking takes a twentieth of the processor's time.
+"""
 
 
 @contextmanager
@@ -36,8 +47,10 @@ def set_aside() -> None:
         gc.unfreeze()
         gc.collect()
     gc.freeze()
+    gc.set_threshold(*_RARELY)
 
 
 def release() -> None:
-    """Look at everything again."""
+    """Look at everything again, as often as ever."""
+    gc.set_threshold(*_USUAL)
     gc.unfreeze()

@@ -136,6 +136,10 @@ class ExpiringMap:
         """Remove the entry, if it is there."""
         self._state.delete(self._value_prefix + key)
 
+    def is_due(self, watermark: int) -> bool:
+        """Tell whether `expire` may have something to do."""
+        return watermark > self._wake
+
     def expire(self, watermark: int) -> list[tuple[bytes, bytes]]:
         """Remove and return the entries that are due: those whose deadline is less than ``watermark``.
 

