@@ -1,7 +1,7 @@
 """``instructions``: what an event costs in machine instructions, which do not depend on what else the machine does.
 
 The chain runs under valgrind's callgrind, on a log and stores in memory, with all seeds fixed; counting begins after
-the first events. The figure is the quotient by what ``benchmarks/instructions.json`` keeps, with the reason for which it
+the first events. The figure is the quotient by what ``benchmarks/instructions.json`` keeps, with the reason why it
 was kept: a change that adds more than 3 % misses the target until somebody has written there why it is worth that.
 """
 
