@@ -36,6 +36,13 @@ class Costs:
         Entities changed by source event.
     put_us, read_us
         Redis's own processor time to write one entity, and to read one from one partition. Microseconds.
+    fetch_us
+        A worker's processor time to read one entity of one other partition and take it apart. Microseconds.
+    merge_us
+        A worker's processor time to merge one other partition's partial into a vector, and to write down that it did.
+        Microseconds.
+    merge_bytes
+        Bytes that writing it down adds to a vector.
     entity_bytes
         What an entity takes in Redis.
     distinct
@@ -61,6 +68,9 @@ class Costs:
     puts: float
     put_us: float
     read_us: float
+    fetch_us: float
+    merge_us: float
+    merge_bytes: float
     entity_bytes: float
     distinct: float
     batch: int

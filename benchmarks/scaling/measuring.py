@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +22,8 @@ from examples.flights.source import RawMessage, flight_messages
 from riverrun.adapters.redis_partials import RedisPartials
 from riverrun.embedded import open_cluster
 from riverrun.features import FeaturePlan, FeatureTable
-from riverrun.records.items import Event
+from riverrun.features.table import ForeignPartial
+from riverrun.records.items import Event, ForeignRead, Vector
 from riverrun.records.topics import Kind
 from riverrun.runtime.ports import PartialEntry
 from riverrun.runtime.settings import Settings
@@ -37,6 +39,9 @@ _FOLDING: Final = _ALL[:4]
 _BATCH: Final = 500
 _REPEATS: Final = 20
 _IDLE: Final = 200
+_TRIES: Final = 3
+_SPREAD: Final = 8
+"""Partitions whose partials are merged."""
 _IDLE_S: Final = 0.001
 _NAME: Final = "in-memory"
 _OUT: Final = (Kind.EVENTS, Kind.VECTORS, Kind.PREDICTIONS, Kind.EXAMPLES, Kind.PROGRESS)
@@ -52,7 +57,8 @@ def measure(bench: Path) -> Costs:
     counts = {kind: len(apart.values(kind)) for kind in _OUT}
     bytes_out = sum(len(value) for kind in _OUT for value in chained.values(kind))
     entities = _entities(chained.events())
-    put_us, read_us, entity_bytes = _redis(entities.stored)
+    put_us, read_us, client_us, entity_bytes = _redis(entities.stored)
+    decode_us, merge_us, merge_bytes = measure_merging(list(chained.events()))
     return Costs(
         **{f"{name}_us": took / EVENTS * 1e6 for name, took in by_stage.items()},
         chain_us=chain / EVENTS * 1e6,
@@ -65,6 +71,9 @@ def measure(bench: Path) -> Costs:
         puts=entities.touched / EVENTS,
         put_us=put_us,
         read_us=read_us,
+        fetch_us=client_us + decode_us,
+        merge_us=merge_us,
+        merge_bytes=merge_bytes,
         entity_bytes=entity_bytes,
         distinct=entities.distinct,
         batch=_BATCH,
@@ -152,8 +161,8 @@ def _entities(events: Iterator[Event]) -> _Entities:
     return found
 
 
-def _redis(stored: Mapping[str, list[PartialEntry]]) -> tuple[float, float, float]:
-    """Return Redis's microseconds to write an entity and to read one, and the bytes that an entity takes."""
+def _redis(stored: Mapping[str, list[PartialEntry]]) -> tuple[float, float, float, float]:
+    """Return what an entity takes: Redis's microseconds to write and to read it, the reader's own, and its bytes."""
     with tempfile.TemporaryDirectory() as folder, open_cluster(Path(folder)) as cluster:
         client = redis.Redis.from_url(cluster.addresses.redis_url, protocol=2)
         partials = RedisPartials.connect(cluster.addresses.redis_url, _NAME)
@@ -171,6 +180,7 @@ def _redis(stored: Mapping[str, list[PartialEntry]]) -> tuple[float, float, floa
                 for group, entries in stored.items()
             ],
         )
+        began = time.thread_time()
         read = _usec(
             client,
             "hmget",
@@ -178,9 +188,62 @@ def _redis(stored: Mapping[str, list[PartialEntry]]) -> tuple[float, float, floa
                 partials.read(group, [entry.entity for entry in entries], [0]) for group, entries in stored.items()
             ],
         )
+        own = (time.thread_time() - began) * 1e6 / _REPEATS
         partials.close()
         client.close()
-    return put / entities, read / entities, each
+    return put / entities, read / entities, own / entities, each
+
+
+def measure_merging(events: Sequence[Event]) -> tuple[float, float, float]:
+    """Return what another partition's partial costs a worker.
+
+    Returns
+    -------
+    tuple of float
+        Microseconds to take one apart; microseconds to merge one into a vector, and write down that this was done; and
+        the bytes of that.
+    """
+    pipeline = flights_pipeline(_NAME)
+    plan = FeaturePlan.compile(pipeline)
+    tables = [FeatureTable(plan) for _ in range(_SPREAD)]
+    for seq, event in enumerate(events):
+        tables[seq % _SPREAD].update(event.stream, event.fields, event.time, seq)
+    own, others = tables[0], tables[1:]
+    stored = [
+        (number, other, entry)
+        for other, table in enumerate(others, 1)
+        for number in range(len(plan.groups))
+        for entry in table.entries(number)
+    ]
+    held: dict[tuple[int, str], list[ForeignPartial]] = {}
+    decode_us = math.inf
+    for _ in range(_TRIES):
+        held.clear()
+        began = time.thread_time()
+        for number, other, entry in stored:
+            held.setdefault((number, entry.entity), []).append(own.decode(number, entry, other))
+        # What else the machine does only ever adds.
+        decode_us = min(decode_us, (time.thread_time() - began) / len(stored) * 1e6)
+    asking = [event for event in events if event.stream == plan.predict_on][-_BATCH:]
+    reads: list[ForeignRead] = []
+
+    def find(number: int, name: str) -> Sequence[ForeignPartial]:
+        found = held.get((number, name), ())
+        reads.extend(ForeignRead(each.partition, plan.groups[number].id, name, each.position) for each in found)
+        return found
+
+    encode = make_codecs(pipeline)[1].encode
+    times, sizes, merged = [0.0, 0.0], [0, 0], 0
+    for side, foreign in ((0, None), (1, find)):
+        began = time.thread_time()
+        for event in asking:
+            values = own.vector(event.fields, event.time, foreign)
+            vector = Vector(event.id, event.key, event.time, event.seq, values, tuple(reads), event.source)
+            merged += len(reads)
+            reads.clear()
+            sizes[side] += len(encode(vector))
+        times[side] = time.thread_time() - began
+    return decode_us, (times[1] - times[0]) / merged * 1e6, (sizes[1] - sizes[0]) / merged
 
 
 def _usec(client: redis.Redis, command: str, act: Callable[[int], object]) -> float:

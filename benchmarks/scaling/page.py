@@ -15,6 +15,9 @@ from benchmarks.scaling.sizing import BUSY, Prices, Sized, smallest
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "scaling.md"
 RATES: Final = (10_000, 100_000, 1_000_000)
 _HOT: Final = 0.01
+_STEP: Final = 1.2
+_MANY: Final = 200
+"""Redis shards that are no limit."""
 _LOAD: Final = Deployment(rate=RATES[-1], workers=1, redis=1, learners=1, brokers=3)
 
 _INTRODUCTION: Final = """# Scaling
@@ -55,7 +58,8 @@ merges the partials of all partitions. One partition a worker. Latency is that f
 _SPREAD_NOTE: Final = """
 A pipeline has one learner, and knows one Redis: more than one learner stands for as many pipelines, each with a part of
 the keys and a model of its own, more than one shard for a proxy that spreads the keys. Where entities are spread, each
-of *n* workers reads from *n* - 1 others: Redis's work grows with the square of the load.
+of *n* workers reads from *n* - 1 others: Redis's work grows with the square of the load, and what a worker merges
+with the load, however many workers share it.
 """
 
 _MONEY: Final = """
@@ -111,6 +115,8 @@ def _costs(costs: Costs) -> str:
         ("entities changed by an event", f"{costs.puts:.1f}"),
         ("Redis's own time to write an entity, to read one", f"{costs.put_us:.2f} µs, {costs.read_us:.2f} µs"),
         ("an entity in Redis", f"{costs.entity_bytes:.0f} bytes"),
+        ("a worker's time to fetch an entity of another partition, to merge it", f"{_merging(costs)} µs"),
+        ("bytes that a vector has for each that was merged", f"{costs.merge_bytes:.0f}"),
         (f"reads left when {costs.batch} vectors read each entity once", f"{costs.distinct:.0%}"),
     ]
     lines = ["\n## What an event costs\n", "| processor time of one core, and bytes | |", "| --- | ---: |"]
@@ -121,6 +127,10 @@ def _each(costs: Costs) -> str:
     return ", ".join(f"{each:.0f}" for each in (costs.ingest_us, costs.features_us, costs.score_us, costs.labels_us))
 
 
+def _merging(costs: Costs) -> str:
+    return f"{costs.fetch_us:.1f} µs, {costs.merge_us:.1f}"
+
+
 def sizes(costs: Costs, prices: Prices, rates: Sequence[float]) -> Iterator[str]:
     """Yield the table of sizes, line by line."""
     titles = ("events/s", "entities", "workers", "learners", "Redis shards", "brokers", "p50, p99", "cores", "€/month")
@@ -128,17 +138,23 @@ def sizes(costs: Costs, prices: Prices, rates: Sequence[float]) -> Iterator[str]
     yield "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     for spread in (False, True):
         for rate in rates:
-            sized = smallest(costs, replace(_LOAD, rate=rate, spread=spread), prices)
-            yield _size(sized)
+            wanted = replace(_LOAD, rate=rate, spread=spread)
+            try:
+                yield _size(smallest(costs, wanted, prices))
+            except ValueError as error:
+                yield f"| {rate:,.0f} | {_kind(wanted)} | {error} {'|' * (len(titles) - 2)}"
 
 
 def _size(sized: Sized) -> str:
     of, came = sized.deployment, sized.outcome
-    kind = "spread" if of.spread else "keyed"
     return (
-        f"| {of.rate:,.0f} | {kind} | {of.workers:,} | {of.learners:,} | {of.redis:,} | {of.brokers:,} | "
+        f"| {of.rate:,.0f} | {_kind(of)} | {of.workers:,} | {of.learners:,} | {of.redis:,} | {of.brokers:,} | "
         f"{came.p50_ms:.0f}, {came.p99_ms:.0f} ms | {sized.cores:,} | {round(sized.euro_month, -2):,.0f} |"
     )
+
+
+def _kind(of: Deployment) -> str:
+    return "spread" if of.spread else "keyed"
 
 
 def _limits(costs: Costs, prices: Prices) -> Iterator[str]:
@@ -185,18 +201,29 @@ def _hot(costs: Costs, keyed: Deployment) -> str:
 
 
 def _reads(costs: Costs, prices: Prices, keyed: Deployment) -> str:
-    small = smallest(costs, replace(_LOAD, rate=RATES[1], spread=True), prices).deployment
-    tried = simulate(costs, replace(keyed, spread=True, redis=small.redis))
+    most = _most_spread(costs, prices)
+    tried = simulate(costs, replace(keyed, spread=True, redis=_MANY))
     seen = (
-        f"{small.redis:,} shards serve {small.rate:,.0f} events/s whose entities are spread; with as many, "
-        f"{keyed.rate:,.0f}: busy {tried.busy['Redis']:.0%}, {_verdict(tried)}; a vector reads up to "
-        f"{costs.groups * (keyed.workers - 1):,} partials"
+        f"with spread entities no more than some {most:,.0f} events/s can be sized; {keyed.workers:,} workers and "
+        f"{_MANY:,} shards with {keyed.rate:,.0f}: busiest worker {tried.busy['worker']:.0%}, {_verdict(tried)}; "
+        f"a vector merges up to {costs.groups * (keyed.workers - 1):,} partials"
     )
     answer = (
         f"key the topics by the entity that most features are of: no reads, {keyed.redis:,} shards for what is "
         "written; or put a pipeline before this one that keys its topics anew; or have fewer, faster workers"
     )
-    return f"| reads of Redis | {seen} | {answer} |"
+    return f"| merging over partitions | {seen} | {answer} |"
+
+
+def _most_spread(costs: Costs, prices: Prices) -> float:
+    """Return about the greatest load, in steps of a fifth, for which there is a size though entities are spread."""
+    rate = float(RATES[0])
+    while True:
+        try:
+            smallest(costs, replace(_LOAD, rate=rate * _STEP, spread=True), prices)
+        except ValueError:
+            return round(rate, -3)
+        rate *= _STEP
 
 
 def _partitions(keyed: Deployment, came: Outcome) -> str:

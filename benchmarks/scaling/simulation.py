@@ -182,11 +182,20 @@ class _Run:
         return self._read(now, partition.batch * costs.predictions)
 
     def _fold(self, now: float, number: int) -> float:
-        partition = self._partitions[number]
-        return partition.cpu.ask(now, partition.batch * self._costs.event_us * 1e-6 + _COMMIT_CPU_S)
+        partition, costs = self._partitions[number], self._costs
+        took_us = partition.batch * costs.event_us
+        if self._of.spread:
+            vectors, others = partition.batch * costs.predictions, self._of.workers - 1
+            took_us += self._distinct(vectors) * others * costs.fetch_us
+            took_us += vectors * costs.groups * others * costs.merge_us
+        return partition.cpu.ask(now, took_us * 1e-6 + _COMMIT_CPU_S)
 
     def _commit(self, now: float, number: int) -> float:
         return max(now + _COMMIT_S, self._append(now, number, self._partitions[number].batch))
+
+    def _distinct(self, vectors: float) -> float:
+        """Return how many entities a batch's vectors are made of, each counted once."""
+        return self._costs.groups * vectors**self._power if vectors >= 1.0 else self._costs.groups * vectors
 
     def _end(self, now: float, number: int) -> float:
         """Note what was committed, hand on the examples, write the state now and then; return when to go on."""
@@ -203,8 +212,7 @@ class _Run:
         """Read the entities of a batch's vectors from all other partitions; return when all have answered."""
         if not self._of.spread or vectors < 1.0:
             return now
-        entities = self._costs.groups * vectors**self._power
-        share = entities * (self._of.workers - 1) / len(self._redis)
+        share = self._distinct(vectors) * (self._of.workers - 1) / len(self._redis)
         return max(shard.ask(now, share * self._costs.read_us * 1e-6) for shard in self._redis)
 
     def _write(self, now: float, partition: _Partition) -> float:
@@ -218,6 +226,10 @@ class _Run:
     def _append(self, now: float, number: int, events: float) -> float:
         of, costs = self._of, self._costs
         mb = events * (costs.bytes_out + costs.bytes_in) * of.replicas / 1e6
+        if of.spread:
+            # A vector is in `vectors`, in its prediction and in its example.
+            copies = 2.0 * costs.predictions + costs.examples
+            mb += events * copies * costs.groups * (of.workers - 1) * costs.merge_bytes * of.replicas / 1e6
         return self._brokers[number % len(self._brokers)].ask(now, mb / of.broker_mb_s)
 
     def _learn(self, now: float, number: int, events: float) -> None:

@@ -54,8 +54,8 @@ def test_what_is_too_little_falls_behind(deployment: Deployment, late: str) -> N
 
 def test_reads_of_redis_grow_with_the_square() -> None:
     """Where entities are spread, twice the load on twice the workers asks about four times as much of Redis."""
-    small = Deployment(rate=30_000, workers=16, redis=1, learners=16, brokers=6, spread=True)
-    large = replace(small, rate=60_000, workers=32, learners=32, brokers=12)
+    small = Deployment(rate=6_000, workers=16, redis=1, learners=16, brokers=6, spread=True)
+    large = replace(small, rate=12_000, workers=32, learners=32, brokers=12)
     reads = [simulate(COSTS, each).busy["Redis"] for each in (small, large)]
     quiet = [simulate(COSTS, replace(each, spread=False)).busy["Redis"] for each in (small, large)]
     assert 3.0 < (reads[1] - quiet[1]) / (reads[0] - quiet[0]) < 5.5
@@ -75,10 +75,19 @@ def test_latency_is_at_least_a_commit_and_grows_with_load() -> None:
     assert idle.p50_ms <= idle.p99_ms
 
 
-@pytest.mark.parametrize("spread", [False, True])
-def test_the_size_found_is_enough_and_not_far_too_much(spread: bool) -> None:
+def test_merging_does_not_get_less_by_more_workers() -> None:
+    """Each worker merges as much however many there are, where entities are spread: beyond some load there is no size."""
+    load = replace(ROOMY, rate=20_000.0, spread=True, redis=50, brokers=50)
+    few, many = (simulate(COSTS, replace(load, workers=workers)).busy["worker"] for workers in (40, 80))
+    assert many > 0.6 * few
+    with pytest.raises(ValueError, match="no number of servers"):
+        smallest(COSTS, replace(load, rate=1_000_000.0), Prices())
+
+
+@pytest.mark.parametrize(("rate", "spread"), [(50_000.0, False), (20_000.0, True)])
+def test_the_size_found_is_enough_and_not_far_too_much(rate: float, spread: bool) -> None:
     """Nothing is busier than it may be, and half as much of anything would be too little."""
-    sized = smallest(COSTS, replace(ROOMY, rate=50_000.0, spread=spread), Prices())
+    sized = smallest(COSTS, replace(ROOMY, rate=rate, spread=spread), Prices())
     assert max(sized.outcome.busy.values()) <= BUSY
     found = sized.deployment
     for less in (replace(found, workers=found.workers // 2), replace(found, learners=found.learners // 2)):
