@@ -76,7 +76,7 @@ def test_latency_is_at_least_a_commit_and_grows_with_load() -> None:
 
 
 def test_merging_does_not_get_less_by_more_workers() -> None:
-    """Each worker merges as much however many there are, where entities are spread: beyond some load there is no size."""
+    """Each worker merges as much however many there are, where entities are spread: beyond some load no size does."""
     load = replace(ROOMY, rate=20_000.0, spread=True, redis=50, brokers=50)
     few, many = (simulate(COSTS, replace(load, workers=workers)).busy["worker"] for workers in (40, 80))
     assert many > 0.6 * few
