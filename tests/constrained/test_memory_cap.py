@@ -21,6 +21,7 @@ from examples.flights.outcomes import OutcomeReader, auc
 from examples.flights.publish import SEED
 from examples.flights.source import flight_messages
 from riverrun.adapters.kafka_log import kafka_producer
+from riverrun.adapters.rocks_store import open_slot
 from riverrun.embedded import EmbeddedCluster
 from riverrun.launch.connect import connect
 from riverrun.pipeline import load
@@ -30,7 +31,9 @@ from riverrun.runtime.deployment import Deployment
 from riverrun.runtime.settings import Settings
 from tests.constrained.limits import memory_limit
 
-EVENTS = 8_000
+EVENTS = 12_000
+_MORE = '"own_delay": last(departed.dep_delay).by("flight_id").over("28d", panes=96),'
+"""A feature with an entity for each flight: so many that they do not all fit into what the process may have of them."""
 LIMIT = 256 << 20
 _TOPICS = ("flights.scheduled", "flights.departed", "flights.arrived", "weather.observed")
 _EXAMPLE = Path(examples.flights.__path__[0])
@@ -64,6 +67,7 @@ def demo(name: str, topics: str, cluster: EmbeddedCluster, folder: Path) -> Demo
     shutil.copytree(_EXAMPLE, place, ignore=shutil.ignore_patterns("__pycache__"))
     file = place / "pipeline.py"
     text = file.read_text(encoding="utf-8").replace('name="flight-delay"', f'name="{name}"')
+    text = text.replace("FEATURES = {", f"FEATURES = {{\n    {_MORE}", 1)
     for topic in _TOPICS:
         text = text.replace(f'"{topic}"', f'"{topics}.{topic}"')
     file.write_text(text, encoding="utf-8")
@@ -105,6 +109,16 @@ def fold(demo: Demo, command: Sequence[str]) -> int:
     return most
 
 
+def on_disk(demo: Demo) -> int:
+    """Return how many entities a demo that has ended had put on disk."""
+    (folder,) = (demo.file.parent / "data" / "state").glob("*/features/0")
+    store, _ = open_slot(folder)
+    try:
+        return sum(1 for _ in store.scan(b"e"))
+    finally:
+        store.close()
+
+
 def quality(demo: Demo) -> dict[str, float]:
     """Return each model's AUC over what was labelled."""
     reader = OutcomeReader(demo.deployment, ())
@@ -132,6 +146,7 @@ def test_the_demo_runs_in_256_mb(cluster: EmbeddedCluster, tmp_path: Path) -> No
         most = fold(tight, limit.command(command))
         assert limit.failures() <= 0
     assert 0 < most < LIMIT, f"{most >> 20} MiB under {limit.kind}"
+    assert on_disk(tight) > 100
     wanted, found = free.predictions(), tight.predictions()
     assert len(found) == len(wanted) > EVENTS // 5
     # More than was asked for: not only is the AUC within 0.005, every score is the same to the last bit.
