@@ -19,7 +19,7 @@ from services.gateway.settings import GatewaySettings
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
-PAGES = sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("services/*/README.md"), ROOT / "README.md"])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/*/README.md")])
 _VARIABLE = re.compile(r"\b(?:RIVERRUN|SCHEMA_REGISTRY)(?:_[A-Z]+)+\b")
 
 
