@@ -8,6 +8,8 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -29,6 +31,23 @@ class Fault(enum.Enum):
     DELAYED = "it arrives much later, when `release` is called"
 
 
+@dataclass(slots=True, eq=False)
+class _Connection:
+    """A client's connection, and the one to the server that goes with it."""
+
+    client: socket.socket
+    server: socket.socket
+    directions: int = 2
+
+    def hang_up(self) -> None:
+        _hang_up(self.client)
+        _hang_up(self.server)
+
+    def close(self) -> None:
+        self.client.close()
+        self.server.close()
+
+
 class Proxy:
     """Forwards connections to a server on this machine.
 
@@ -47,9 +66,10 @@ class Proxy:
         self._server_port = port
         self._listener = socket.create_server((_HOST, 0))
         self.port: int = self._listener.getsockname()[1]
-        self._sockets: list[socket.socket] = []
-        self._clients: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
+        self._connections: set[_Connection] = set()
+        self._threads: set[threading.Thread] = set()
+        self._lock = threading.Lock()
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
         self._delay_s = 0.0
         self._refusing = False
         self._flowing = threading.Event()
@@ -58,7 +78,7 @@ class Proxy:
 
     def __enter__(self) -> Self:
         """Begin to listen."""
-        self._start(self._accept)
+        self._acceptor.start()
         return self
 
     def __exit__(
@@ -69,23 +89,24 @@ class Proxy:
         self.restore()
         _hang_up(self._listener)
         self._listener.close()
+        self._acceptor.join()
         self.cut()
-        for thread in self._threads:
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
             thread.join()
-        for each in self._sockets:
-            each.close()
 
     def cut(self, *, refusing: bool = False) -> None:
         """Break all connections; with ``refusing``, new ones too until `restore`."""
         self._refusing = refusing
-        for each in tuple(self._sockets):
-            _hang_up(each)
+        for each in self._now():
+            each.hang_up()
 
     def break_off(self, whose: Callable[[socket.socket], bool]) -> None:
         """Break the connections of some clients."""
-        for each in tuple(self._clients):
-            if whose(each):
-                _hang_up(each)
+        for each in self._now():
+            if whose(each.client):
+                each.hang_up()
 
     def refuses(self, client: socket.socket) -> bool:
         """Tell whether a connection is not let in now."""
@@ -105,10 +126,26 @@ class Proxy:
         self._refusing, self._delay_s = False, 0.0
         self._flowing.set()
 
-    def _start(self, work: Callable[..., None], *arguments: socket.socket) -> None:
-        thread = threading.Thread(target=work, args=arguments, daemon=True)
-        self._threads.append(thread)
+    def _now(self) -> list[_Connection]:
+        with self._lock:
+            return list(self._connections)
+
+    def _start(self, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, daemon=True)
+        with self._lock:
+            self._threads.add(thread)
         thread.start()
+
+    def _serve(self, connection: _Connection, work: Callable[[socket.socket, socket.socket], None]) -> None:
+        """Do the work of one direction; whoever ends last closes both sockets."""
+        work(connection.client, connection.server)
+        with self._lock:
+            self._threads.discard(threading.current_thread())
+            connection.directions -= 1
+            if connection.directions:
+                return
+            self._connections.discard(connection)
+        connection.close()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -123,10 +160,11 @@ class Proxy:
                     # The server is down, as it may be here: the client hears of it as it would directly.
                     client.close()
                     continue
-                self._sockets += [client, server]
-                self._clients.append(client)
-                self._start(self._requests, client, server)
-                self._start(self._answers, client, server)
+                connection = _Connection(client, server)
+                with self._lock:
+                    self._connections.add(connection)
+                for work in (self._requests, self._answers):
+                    self._start(partial(self._serve, connection, work))
 
     def _pass(self) -> None:
         """Wait for as long as the network takes."""
