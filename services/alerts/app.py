@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 
 import faust
@@ -23,7 +24,7 @@ from services.alerts.broker import broker_settings
 from services.alerts.fold import Fold
 from services.alerts.intake import IntakePace, intake_of
 from services.alerts.outbox import Outbox
-from services.alerts.prompt_start import PromptConsumer, PromptTables
+from services.alerts.prompt_start import PromptConsumer, PromptTables, visible_end
 from services.alerts.stop_limit import EXIT_DENIED, LimitedWorker, end_now
 from services.alerts.tables import PARTS, StateTables
 
@@ -117,7 +118,7 @@ class AlertsApp:
             web_enabled=False,
             datadir=str(deployment.settings.data_folder / "faust"),
         )
-        self.app.transport.Consumer = PromptConsumer
+        self.app.transport.Consumer = PromptConsumer.knowing(partial(visible_end, log))
         # Of one partition, chosen by the key: a batch has no current event whose partition could be taken.
         tables = {part: self.app.Table(part, partitions=1, use_partitioner=True) for part in PARTS}
         self._tables = StateTables(tables, deployment.reach)

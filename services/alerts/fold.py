@@ -67,6 +67,9 @@ class Fold:
         core = AlertsCore(self._pipeline)
         if saved is not None:
             core.restore(*saved)
+            _LOG.info("goes on behind signal %d", core.position)
+        else:
+            _LOG.info("begins with the first signal there is: no state was found")
         self._core, self._is_fresh = core, True
 
     @property

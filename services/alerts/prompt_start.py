@@ -1,62 +1,62 @@
-"""Lets Faust begin within a second: it would wait for seconds here and there, for what need not be waited for."""
+"""Lets Faust begin soon, and with all of its tables: by itself it waits here and there, and not for these."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final
 
 from faust.tables import TableManager
 from faust.transport.drivers.aiokafka import Consumer
-from mode.utils.queues import ThrowableQueue
 
-__all__ = ["PromptConsumer", "PromptTables"]
+from riverrun.runtime.ports import Log
 
-_PATIENCE_S: Final = 0.2
+__all__ = ["PromptConsumer", "PromptTables", "visible_end"]
+
 _NOTHING_TO_READ_S: Final = 1.0
 _LOOK_AGAIN_S: Final = 0.05
 
 
-class _PromptQueue(ThrowableQueue[Any]):
-    """A queue that gives up waiting sooner than whoever waits."""
-
-    async def get(self) -> Any:
-        """Return the next event.
-
-        Raises
-        ------
-        TimeoutError
-            If none comes in time.
-        """
-        return await asyncio.wait_for(super().get(), _PATIENCE_S)
+def visible_end(log: Log, topic: str, partition: int) -> int:
+    """Return the offset after the last record that a consumer is shown, or of the first to come where there is none."""
+    last = log.tail(topic, partition, 1)
+    return last[-1].offset + 1 if last else log.start_offset(topic, partition)
 
 
 class PromptTables(TableManager):
-    """Faust's manager of tables, with less patience at the end of a changelog.
-
-    A changelog that is written in transactions ends with a marker, so Faust never sees its last offset: it takes it as
-    read when nothing has come for two times five seconds. Here two times a fifth of a second are enough. Should the
-    tables then lack what was on its way, nothing is lost: the fold goes on from the position that its state has.
-    """
-
-    def __init__(self, app: Any, **settings: Any) -> None:
-        super().__init__(app, **settings)
-        self._queue: _PromptQueue | None = None
+    """Faust's manager of tables, which does not wait for a program to declare them."""
 
     async def sleep(self, n: object) -> None:
-        """Do not wait: Faust gives a program a second in which to declare its tables, and ours are declared."""
+        """Do not wait: Faust gives a program a second for that, and ours are declared."""
         del n
-
-    @property
-    def changelog_queue(self) -> ThrowableQueue[Any]:
-        """What buffers the changelogs' events."""
-        if self._queue is None:
-            size = self.app.conf.stream_buffer_maxsize
-            self._queue = _PromptQueue(maxsize=size, flow_control=self.app.flow_control, clear_on_resume=True)
-        return self._queue
 
 
 class PromptConsumer(Consumer):
-    """Faust's consumer, which between the tables and the stream has nothing to read, and sleeps for a second then."""
+    """Faust's consumer, which knows where the changelogs end, and looks again at once for what there is to read.
+
+    Faust asks the client for the last stable offset, which one that has fetched nothing yet does not know, and then
+    takes the tables as read that it has not begun to read. Where it is known, it lies behind the marker of the last
+    transaction, which no consumer sees: then the tables are taken as read when nothing has come for ten seconds. What
+    is asked for here is the place behind the last record that can be seen: that one comes, and ends the reading.
+
+    Attributes
+    ----------
+    end_of
+        Returns that place for a topic's partition; may block.
+    """
+
+    end_of: ClassVar[Callable[[str, int], int]]
+
+    @classmethod
+    def knowing(cls, end_of: Callable[[str, int], int]) -> type[PromptConsumer]:
+        """Return the class with this way to ask."""
+        return type(cls.__name__, (cls,), {"end_of": staticmethod(end_of)})
+
+    async def highwaters(self, *partitions: Any) -> Mapping[Any, int]:
+        """Return the place behind the last record of each partition."""
+        loop, ask = asyncio.get_running_loop(), type(self).end_of
+        ends = [loop.run_in_executor(None, ask, place.topic, place.partition) for place in partitions]
+        return dict(zip(partitions, await asyncio.gather(*ends), strict=True))
 
     async def sleep(self, n: Any) -> None:
         """Wait so many seconds; where that is one, look again at once: the stream comes when the tables are read."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -11,11 +13,14 @@ import pytest
 from riverrun.embedded import EmbeddedCluster
 from riverrun.records.items import AlertCommand, ModelVersion, Source
 from riverrun.records.topics import Kind
+from services.alerts.app import INSTANCE
 from tests.alerts.made import HOUR, START, evaluation
 from tests.alerts.world import World, expected_alerts, running_world
 
 DEATHS: Final = ("before-commit:1", "after-commit:2", "between-states:6")
 """Alerts sent and not committed; committed and in no table; one table written and not the next."""
+
+_SAVED_S: Final = 2.5
 
 
 @pytest.fixture
@@ -86,3 +91,27 @@ def test_acknowledgements_and_subscriptions_survive(world: World) -> None:
     told = world.alerts()
     assert [alert.status for alert in told] == ["raised", "acknowledged", "resolved", "raised"]
     assert [alert.subscriptions for alert in told[2:]] == [("ops",), ("ops",)]
+
+
+def _has_told(world: World, count: int) -> bool:
+    return len(world.alerts()) >= count
+
+
+@pytest.mark.timeout(300)
+def test_every_start_finds_the_tables(world: World) -> None:
+    """However often it is killed, and however soon it is back, it goes on from its state.
+
+    Else each start folds all there ever was.
+    """
+    # Who comes back under its name takes over before Faust has fetched anything.
+    world.environment[INSTANCE] = "the-one"
+    lives = 5
+    for life in range(1, lives + 1):
+        world.start()
+        world.send([evaluation(0.5 if life % 2 else 0.9, START + life * 9 * HOUR)], Kind.EVALUATIONS)
+        world.wait(partial(_has_told, world, life))
+        time.sleep(_SAVED_S)  # its state is saved each second, and nobody is told of that
+        world.kill()
+    told = (world.file.parent / "log").read_text(encoding="utf-8", errors="replace")
+    assert told.count("begins with the first signal") == 1
+    assert told.count("goes on behind signal") == lives - 1
