@@ -20,7 +20,7 @@ from tests.alerts.world import World, expected_alerts, running_world
 DEATHS: Final = ("before-commit:1", "after-commit:2", "between-states:6")
 """Alerts sent and not committed; committed and in no table; one table written and not the next."""
 
-_SAVED_S: Final = 2.5
+_SAVED_S: Final = 2.0
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_every_start_finds_the_tables(world: World) -> None:
     """
     # Who comes back under its name takes over before Faust has fetched anything.
     world.environment[INSTANCE] = "the-one"
-    lives = 5
+    lives = 3
     for life in range(1, lives + 1):
         world.start()
         world.send([evaluation(0.5 if life % 2 else 0.9, START + life * 9 * HOUR)], Kind.EVALUATIONS)
