@@ -25,6 +25,7 @@ import redis
 from benchmarks.gateway.load import Load
 from benchmarks.gateway.pipeline import logistic_regression
 from benchmarks.gateway.verdict import Rounds, summary
+from benchmarks.service import processor_s
 from riverrun.adapters.kafka_log import kafka_producer
 from riverrun.api_keys import KeyFile, Scope, key_file_path
 from riverrun.embedded import EmbeddedCluster, read_external_servers
@@ -112,8 +113,7 @@ class _Server(NamedTuple):
 
     def cpu_s(self) -> float:
         """Return the processor time that it has used, in seconds."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return processor_s(self.pid)
 
 
 def _both(found: Rounds, server: _Server, path: str, key: str, seconds: float) -> None:

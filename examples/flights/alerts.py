@@ -30,6 +30,7 @@ from riverrun.runtime.deployment import Deployment
 from services.alerts.app import application_id
 from services.alerts.channels import SECRETS
 from services.alerts.outbox import bookmark_group
+from services.alerts.prompt_start import visible_end
 from services.alerts.signals import read_mark
 
 _NAME: Final = "demo"
@@ -136,8 +137,7 @@ class AlertsRun:
         return None if behind else last[0].offset
 
     def _end(self, kind: Kind) -> int:
-        last = self._deployment.log.tail(self._names[kind], 0, 1)
-        return last[0].offset + 1 if last else 0
+        return visible_end(self._deployment.log, self._names[kind], 0)
 
     def _offset(self, group: str, kind: Kind) -> int:
         bookmark = KafkaBookmark(self._properties, group, self._names[kind], 0)

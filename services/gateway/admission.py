@@ -132,8 +132,7 @@ class Admission:
             if type(value) is float and value.is_integer():
                 given[name] = int(value)
         event = self._decoder.accept(given, received)
-        if broken := self.stream.broken_rule(event.fields):
-            raise RefusedError(Reason.RULE, f"the event breaks the rule {broken}")
+        self.stream.check_rules(event.fields)
         value = orjson.dumps(given) if self._publishes_json else event.payload
         if len(value) > self._max_message:
             detail = f"the event has {len(value)} bytes, {self._max_message} are allowed"

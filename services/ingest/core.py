@@ -10,9 +10,9 @@ from typing import Protocol
 
 from riverrun.errors import RiverrunError
 from riverrun.events.decode import Candidate, EventDecoder, dead_letter
-from riverrun.events.reasons import Reason, RefusedError
+from riverrun.events.reasons import RefusedError
 from riverrun.events.settings import IngestSettings
-from riverrun.events.stream import IngestStream, Rule
+from riverrun.events.stream import IngestStream
 from riverrun.records.items import DeadLetter, Event, Item
 from riverrun.runtime.ports import Record
 
@@ -59,8 +59,8 @@ class IngestCore:
         settings: IngestSettings,
     ) -> None:
         self._decoders = dict(decoders)
-        self._rules: dict[str, tuple[Rule, ...]] = {stream.schema.name: stream.rules for stream in streams}
-        self._prefixes = {stream.schema.name: f"{stream.schema.name}/" for stream in streams}
+        self._streams = {stream.schema.name: stream for stream in streams}
+        self._prefixes = {name: f"{name}/" for name in self._streams}
         self._seen = seen
         self._settings = settings
         self._watermark = 0
@@ -79,11 +79,10 @@ class IngestCore:
             return self._bury(item)
         event = item.event
         stream = event.stream
-        for rule in self._rules[stream]:
-            # Only False breaks a rule: None says that something it needs is missing.
-            if rule.holds(event.fields) is False:
-                refused = RefusedError(Reason.RULE, f"the event breaks the rule {rule.text}")
-                return self._bury(dead_letter(item.record, refused, self._settings))
+        try:
+            self._streams[stream].check_rules(event.fields)
+        except RefusedError as refused:
+            return self._bury(dead_letter(item.record, refused, self._settings))
         identity = self._prefixes[stream] + event.id
         time = event.time
         if not self._seen.take(identity, time):

@@ -1,7 +1,9 @@
-"""A small run on real servers that nobody disturbed, to be tampered with."""
+"""A small run on real servers that nobody disturbed, to be tampered with; and a server that says what it hears."""
 
 from __future__ import annotations
 
+import socketserver
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -28,3 +30,21 @@ def undisturbed(cluster: EmbeddedCluster, tmp_path_factory: pytest.TempPathFacto
 def evidence(undisturbed: World) -> Evidence:
     """What it left."""
     return gather(undisturbed)
+
+
+class _Echo(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        while data := self.request.recv(100):
+            self.request.sendall(data)
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Run a server that says what it hears."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Echo) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import socket
-import socketserver
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,24 +12,6 @@ from chaos.proxies import Proxy
 
 _FILES = Path("/proc/self/fd")
 _PATIENCE_S = 20.0
-
-
-class _Echo(socketserver.BaseRequestHandler):
-    def handle(self) -> None:
-        while data := self.request.recv(100):
-            self.request.sendall(data)
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    """Run a server that says what it hears."""
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Echo) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
 
 
 def _heard(connection: socket.socket) -> bool:

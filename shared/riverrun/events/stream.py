@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from riverrun.events.reasons import Reason, RefusedError
 from riverrun.records.definition import StreamSchema
 from riverrun.records.items import FieldValue
 
@@ -49,9 +50,15 @@ class IngestStream:
     joined: bool = False
     max_future_ms: int | None = 3_600_000
 
-    def broken_rule(self, fields: Mapping[str, FieldValue]) -> str:
-        """Return the text of the first rule that an event breaks, empty if it breaks none.
+    def check_rules(self, fields: Mapping[str, FieldValue]) -> None:
+        """Hold an event to the rules.
 
-        Only False breaks a rule: None says that something it needs is missing.
+        Raises
+        ------
+        RefusedError
+            If it breaks one.
         """
-        return next((rule.text for rule in self.rules if rule.holds(fields) is False), "")
+        for rule in self.rules:
+            # Only False breaks a rule: None says that something it needs is missing.
+            if rule.holds(fields) is False:
+                raise RefusedError(Reason.RULE, f"the event breaks the rule {rule.text}")

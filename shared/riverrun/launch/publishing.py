@@ -60,8 +60,7 @@ class _Streams:
     def record(self, stream: IngestStream, event: Mapping[str, object], received: int) -> tuple[bytes, bytes]:
         """Return value and key of an event's record; raise `RefusedError` if it is not acceptable."""
         accepted = self._decoders[stream.schema.name].accept(event, received)
-        if broken := stream.broken_rule(accepted.fields):
-            raise RefusedError(Reason.RULE, f"the event breaks the rule {broken}")
+        stream.check_rules(accepted.fields)
         value = orjson.dumps(event) if stream.format == "json" else accepted.payload
         return value, accepted.key.encode()
 

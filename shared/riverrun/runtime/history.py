@@ -34,8 +34,6 @@ class History:
     ----------
     end
         The offset after the last commit record, of whatever stage.
-    cut
-        Whether the oldest records have been deleted.
     """
 
     def __init__(self, log: Log, wire: Wire, topic: str, partition: int, stages: Iterable[str]) -> None:
@@ -46,7 +44,6 @@ class History:
         self._depth = -1
         self._whole = False
         self.end = 0
-        self.cut = log.start_offset(topic, partition) > 0
         self._records: dict[str, list[Progress]] = {}
         # Offset, stage and transactional id of every commit record and claim, newest first.
         self._holders: list[tuple[int, str, str]] = []
@@ -113,7 +110,7 @@ class History:
             if self._whole:
                 break
             self._deepen()
-        if self.cut and any(tails.values()) and not self._records[stage]:
+        if not self._records[stage] and any(tails.values()) and self._log.start_offset(*self._place) > 0:
             topic, partition = self._place
             raise RiverrunError(
                 f"the commit records of {stage} in {topic}[{partition}] have been deleted, and it has written before",

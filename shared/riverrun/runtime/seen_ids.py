@@ -63,9 +63,7 @@ class SeenIds:
 
     def add(self, event_id: str, time: int) -> None:
         """Remember ``event_id``, whose event time is ``time`` (milliseconds); forget those whose horizon has ended."""
-        watermark = self._watermark = max(self._watermark, time)
-        self._ids.put(bounded_key(event_id), b"", watermark + self._horizon)
-        self._ids.expire(watermark)
+        self._remember(bounded_key(event_id), time)
 
     def take(self, event_id: str, time: int) -> bool:
         """Tell whether ``event_id`` is new, and if so remember it: `seen` and `add` in one."""
@@ -73,11 +71,13 @@ class SeenIds:
         deadline = self._ids.deadline(key)
         if deadline is not None and time <= deadline:
             return False
-        self._watermark = max(self._watermark, time)
-        watermark = self._watermark
+        self._remember(key, time)
+        return True
+
+    def _remember(self, key: bytes, time: int) -> None:
+        watermark = self._watermark = max(self._watermark, time)
         self._ids.put(key, b"", watermark + self._horizon)
         self._ids.expire(watermark)
-        return True
 
     def save(self) -> None:
         """Put the watermark into the state."""
