@@ -142,7 +142,7 @@ def send_again(addresses: Addresses, letters: Iterable[Letter]) -> list[str]:
         If this user may not write to a topic that they are from.
     """
     sent: list[str] = []
-    with Sender(addresses, "dead letters") as sender:
+    with Sender(addresses, "dead letters", "send dead letters again") as sender:
         for each in letters:
             letter = each.letter
             source = letter.source

@@ -88,7 +88,7 @@ def publish_lines(session: Session, lines: Iterable[bytes], stream: str | None =
     streams, found = _Streams(session), Published()
     of_all = None if stream is None else streams.find(stream)
     received = time.time_ns() // 1_000_000
-    with Sender(session.addresses, "events") as sender:
+    with Sender(session.addresses, "events", "publish events") as sender:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue

@@ -27,12 +27,12 @@ class Sender:
     ----------
     addresses
         Where Kafka is.
-    what
-        What is sent, for messages, such as ``dead letters``.
+    what, doing
+        What is sent, and what is done with it, for messages: ``dead letters``, ``send dead letters again``.
     """
 
-    def __init__(self, addresses: Addresses, what: str) -> None:
-        self._what = what
+    def __init__(self, addresses: Addresses, what: str, doing: str) -> None:
+        self._what, self._doing = what, doing
         # However many are sent, and however large they are, few wait in memory.
         self._producer = kafka_producer({"queue.buffering.max.kbytes": _BUFFER_KB, **addresses.kafka})
         self._refused: list[KafkaError] = []
@@ -89,7 +89,7 @@ class Sender:
             return
         refused = self._refused
         if refused and refused[0].name() in DENIED:
-            raise denied(f"cannot send {self._what}", refused[0])
+            raise denied(f"cannot {self._doing}", refused[0])
         if left or refused:
             why = f": {refused[0].str()}" if refused else ""
             raise UnavailableError(
