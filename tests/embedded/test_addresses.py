@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from riverrun.embedded import Addresses, kafka_client_properties, read_external_servers
@@ -58,6 +58,8 @@ def test_secrets_are_in_no_repr(password: str, option: str) -> None:
 
 
 @given(password=broken_passwords, scheme=st.sampled_from(["kafka", "kafka+sasl", "kafka+ssl", "ftp", "redis"]))
+@example(password="s3cr3t@%#s3cr3t", scheme="redis")
+@example(password="s3cr3t@cache#s3cr3t", scheme="redis")
 def test_secrets_are_in_no_error(password: str, scheme: str) -> None:
     """A password that should have been percent-encoded makes an error, or works, but is never quoted."""
     url = f"{scheme}://ada:{password}@host:no-port"
@@ -186,6 +188,9 @@ def test_nothing_set_means_nothing_external() -> None:
         ({"RIVERRUN_KAFKA": "kafka", "RIVERRUN_KAFKA_CONFIG": "/no/such"}, "cannot be read"),
         ({"RIVERRUN_REDIS": "cache:6379"}, "not a Redis URL"),
         ({"RIVERRUN_REDIS": "redis://"}, "not a Redis URL"),
+        ({"RIVERRUN_REDIS": "redis://%:6379"}, "not a Redis URL"),
+        ({"RIVERRUN_REDIS": "redis://cache/first"}, "not a Redis URL"),
+        ({"RIVERRUN_REDIS": "redis://cache#0"}, "not a Redis URL"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(settings: dict[str, str], said: str) -> None:

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from riverrun.embedded.client_properties import ClientProperties, mask_url
 from riverrun.embedded.kafka_url import kafka_client_properties
@@ -33,6 +34,11 @@ KAFKA_OPTIONS = "RIVERRUN_KAFKA_OPTIONS"
 REDIS = "RIVERRUN_REDIS"
 
 _FILE_SUFFIX = "_PASSWORD_FILE"
+
+# What may follow the scheme of a Redis URL once user and password are off. A password that was not percent-encoded puts
+# other signs here, and parts of itself into what clients take as host, database or fragment.
+_REDIS_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?")
+_REDIS_DATABASE = re.compile(r"(/[0-9]*)?")
 """With an address's name before it, the setting that names the file of the password."""
 
 _FILES = ("ssl.ca.location", "ssl.certificate.location", "ssl.key.location")
@@ -212,8 +218,7 @@ def _redis_url(environ: Mapping[str, str]) -> str | None:
         return None
     shown = mask_url(url)
     try:
-        parts = urlsplit(url)
-        valid = parts.scheme in {"redis", "rediss"} and bool(parts.hostname) and parts.port != 0
+        valid = _is_redis_url(urlsplit(url))
     except ValueError:
         valid = False
     if not valid:
@@ -222,3 +227,13 @@ def _redis_url(environ: Mapping[str, str]) -> str | None:
             hint="redis://host:port/0 or rediss://user:password@host:port/0, both parts percent-encoded",
         )
     return url
+
+
+def _is_redis_url(parts: SplitResult) -> bool:
+    return (
+        parts.scheme in {"redis", "rediss"}
+        and _REDIS_HOST.fullmatch(parts.hostname or "") is not None
+        and parts.port != 0
+        and _REDIS_DATABASE.fullmatch(parts.path) is not None
+        and not parts.fragment
+    )
