@@ -57,7 +57,8 @@ this one pipeline, with confluent-kafka, fastavro and River, and no layer betwee
 - **scale_2** is of the `score` stage alone, with a forest of fifty trees, which is the bottleneck wherever one is used.
   The broker and Redis are on the same two cores as the members, which is a handicap.
 - **restart** counts everything from before the process is made, imports included.
-- **aggregates** is the cost of one aggregate among 64, by that of one alone.
+- **aggregates** is the cost of one aggregate among 64, by that of one alone; the worst doubling is the one on the way
+  from 1 to 64 at which an aggregate's cost falls least.
 - **pause** is the longest turn of the learn stage less the median one, while it takes and stores a snapshot of a forest
   that the garbage collector has set aside, as it does after a start. One that has grown large since then is gone
   through now and then, which takes half a second at this size.

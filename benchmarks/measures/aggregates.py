@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Final
 
 from benchmarks.figures import Figure
@@ -29,19 +30,32 @@ _ROUNDS: Final = 15
 
 
 def measure(lab: Lab) -> Figure:
-    """Measure; the figure is the worse of one entity and four."""
+    """Measure; the figure is the worse of one entity and four, and so is that of the worst doubling on the way."""
     rounds = _ROUNDS * (1 if lab.size.name == "quick" else 4)
-    ratios: dict[int, list[float]] = {entities: [] for entities in ENTITIES}
-    costs: dict[str, float] = {}
     benches = {(entities, number): _Bench(number, entities) for entities in ENTITIES for number in COUNTS}
+    costs: dict[tuple[int, int], list[float]] = {each: [] for each in benches}
     for _ in range(rounds):
-        for entities in ENTITIES:
-            each = {number: benches[entities, number].run() for number in COUNTS}
-            ratios[entities].append(each[64] / each[1])
-            costs |= {f"{entities}_entities_{number}_us": round(cost * 1e6, 2) for number, cost in each.items()}
+        for each, bench in benches.items():
+            costs[each].append(bench.run())
+    ratios = {entities: _ratios(costs[entities, COUNTS[0]], costs[entities, COUNTS[-1]]) for entities in ENTITIES}
     worst = max(ENTITIES, key=lambda entities: median_and_spread(ratios[entities])[0])
     value, spread = median_and_spread(ratios[worst])
-    return Figure("aggregates", value, spread, tuple(ratios[worst]), details={"worst_entities": worst, **costs})
+    doublings = [
+        median_and_spread(_ratios(costs[entities, fewer], costs[entities, more]))[0]
+        for entities in ENTITIES
+        for fewer, more in pairwise(COUNTS)
+    ]
+    micros = {
+        f"{entities}_entities_{number}_us": round(median_and_spread(each)[0] * 1e6, 2)
+        for (entities, number), each in costs.items()
+    }
+    parts = {"worst_doubling": (max(doublings), 1.0)}
+    return Figure("aggregates", value, spread, tuple(ratios[worst]), parts, {"worst_entities": worst, **micros})
+
+
+def _ratios(fewer: list[float], more: list[float]) -> list[float]:
+    """Return, round by round, what an aggregate costs among more, by what it costs among fewer."""
+    return [each / other for other, each in zip(fewer, more, strict=True)]
 
 
 class _Bench:

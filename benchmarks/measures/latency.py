@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -20,7 +20,7 @@ from benchmarks.flights import publish_steadily
 from benchmarks.lab import ALL_STAGES, Lab
 from benchmarks.measures.chained import bare_settings
 from benchmarks.percentiles import percentile
-from benchmarks.rounds import isolated, median_and_spread
+from benchmarks.rounds import in_turn, isolated, median_and_spread
 from benchmarks.service import await_, service
 from examples.flights.arrivals import Watch, appended
 from riverrun.adapters.kafka_log import KafkaLog
@@ -79,13 +79,18 @@ def measure(lab: Lab, published: int, half_of_saturation: float) -> tuple[Figure
     half_of_saturation
         Events a second of the second part.
     """
-    runs: dict[str, list[Seen]] = {"chained": [], "separate": [], "bare": [], "half": []}
-    rounds = 1 if lab.size.name == "quick" else lab.size.rounds
-    for number in range(rounds):
-        for kind, rate in (("chained", RATE), ("bare", RATE), ("separate", RATE), ("half", half_of_saturation)):
-            run = _Run(lab, f"latency-{kind}-{number}", kind, published, rate)
-            seen, published = run.measure()
-            runs[kind].append(seen)
+    rates = {"chained": RATE, "bare": RATE, "separate": RATE, "half": half_of_saturation}
+
+    def side(kind: str) -> Callable[[int], Seen]:
+        def run(number: int) -> Seen:
+            nonlocal published
+            seen, published = _Run(lab, f"latency-{kind}-{number}", kind, published, rates[kind]).measure()
+            return seen
+
+        return run
+
+    rounds = in_turn([side(kind) for kind in rates], 1 if lab.size.name == "quick" else lab.size.rounds)
+    runs = {kind: [each[index] for each in rounds] for index, kind in enumerate(rates)}
     p99 = [seen.p99 for seen in runs["chained"]]
     value, spread = median_and_spread(p99)
     medians = {kind: (_middle([s.p50 for s in seen]), _middle([s.p99 for s in seen])) for kind, seen in runs.items()}
