@@ -221,10 +221,13 @@ def test_the_alerts_service_tells_no_secret(folded: Castle, told: Told, collecto
         {"RIVERRUN_REDIS": "redis://admin:{secret}@[127.0.0.1"},
         {"RIVERRUN_REDIS": "http://admin:{secret}@127.0.0.1"},
         {"RIVERRUN_MODEL_KEY": "{secret}"},
+        {"RIVERRUN_MODEL_TRUSTED_KEYS": "{secret}"},
+        {"RIVERRUN_MODEL_STORE": "ftp://user:{secret}@127.0.0.1:1/models"},
         {"SCHEMA_REGISTRY_URL": "http://user:{secret}@127.0.0.1:1"},
         {"SCHEMA_REGISTRY_URL": "user:{secret}@127.0.0.1:1"},
         {"OTEL_EXPORTER_OTLP_ENDPOINT": _NOWHERE, "OTEL_EXPORTER_OTLP_HEADERS": "authorization: Bearer {secret}"},
         {"OTEL_EXPORTER_OTLP_ENDPOINT": _NOWHERE, "OTEL_EXPORTER_OTLP_TRACES_HEADERS": 'a=b,key="{secret}"'},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "grpc://user:{secret}@127.0.0.1:4317"},
     ],
     ids=[
         "away",
@@ -235,10 +238,13 @@ def test_the_alerts_service_tells_no_secret(folded: Castle, told: Told, collecto
         "redis",
         "redis scheme",
         "key",
+        "trusted keys",
+        "model store",
         "registry",
         "registry url",
         "otlp headers",
         "otlp headers of traces",
+        "otlp endpoint",
     ],
 )
 def test_errors_tell_no_secret(

@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from riverrun.embedded import Addresses, kafka_client_properties, read_external_servers
-from riverrun.embedded.client_properties import mask_url
 from riverrun.errors import SettingsError
+from riverrun.masking import mask_url
 
 # A marker no URL holds by chance: were the secrets "a", any "a" in a repr would look like a leak.
 secrets = st.text(min_size=1, max_size=20).map(lambda text: f"s3cr3t{text}")

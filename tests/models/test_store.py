@@ -100,3 +100,26 @@ def test_an_unknown_protocol_is_refused_in_words() -> None:
     """A URL that fsspec cannot handle says what to install."""
     with pytest.raises(UnavailableError, match="s3fs"):
         ModelStore("no-such-protocol://bucket")
+
+
+@pytest.mark.parametrize("url", ["ftp://ada:s3cr3t@127.0.0.1:1/x", "no-such-protocol://ada:s3c@r3t@bucket"])
+def test_a_url_that_cannot_be_used_is_told_without_its_password(url: str) -> None:
+    """Some backends connect when they are made, and all may quote what they were given."""
+    with pytest.raises(UnavailableError) as caught:
+        ModelStore(url)
+    assert "***@" in str(caught.value)
+    assert "r3t" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_what_a_backend_quotes_of_the_url_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backend's own words are passed on, but for user and password."""
+    store = ModelStore("memory://ada:s3cr3t@bucket")
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("530 s3cr3t is no password of ada's")
+
+    monkeypatch.setattr(store._files, "cat_file", broken)
+    with pytest.raises(UnavailableError, match=r"memory://\*\*\*@bucket cannot be read: 530 \*\*\* is") as caught:
+        store.read("p/m/x")
+    assert "s3cr3t" not in str(caught.value)

@@ -332,6 +332,40 @@ def test_headers_that_the_sdk_would_quote_in_a_log_are_refused(signal: str, capl
     assert 100 < taken < 2_900
 
 
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "collector:4318",
+        "grpc://ada:s3cr3t@collector:4317",
+        "http://ada:s3cr3t@collector:99999",
+        "http://ada:s3cr3t/@collector:4318",
+        "http://ada:s3cr3t@x@collector:4318",
+        "http://ada:s3cr3t#@collector:4318",
+        "http://collector:4318?token=s3cr3t",
+        "http://:4318",
+        "http://collector:0",
+    ],
+)
+@pytest.mark.parametrize("signal", ["", "TRACES_", "METRICS_"])
+def test_an_endpoint_that_the_exporters_would_quote_in_a_log_is_refused(signal: str, endpoint: str) -> None:
+    """What `requests` cannot send to it logs, password and all: an error names the variable alone."""
+    variable = f"OTEL_EXPORTER_OTLP_{signal}ENDPOINT"
+    with pytest.raises(SettingsError) as caught:
+        OtlpSettings.from_environment(ON | {variable: endpoint})
+    assert caught.value.message == f"{variable} is no URL of a collector"
+    assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["https://ada:s3%40t@c.example:443/otlp", "http://[::1]:4318/v1/traces", "http://c"]
+)
+def test_endpoints_of_every_shape_are_taken(endpoint: str) -> None:
+    """User information that is percent-encoded, addresses of IPv6, paths, the default port."""
+    settings = OtlpSettings.from_environment({"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint})
+    assert settings is not None
+    assert (settings.traces, settings.metrics) == (True, True)
+
+
 def test_otlp_is_off_unless_an_endpoint_is_set() -> None:
     """No endpoint, a disabled SDK or exporters set to none: nothing is sent."""
     for environment in ({}, ON | {"OTEL_SDK_DISABLED": "true"}, ON | dict.fromkeys(NONE, "none")):

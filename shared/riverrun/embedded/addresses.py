@@ -22,9 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, quote, urlsplit
 
-from riverrun.embedded.client_properties import ClientProperties, mask_url
+from riverrun.embedded.client_properties import ClientProperties
 from riverrun.embedded.kafka_url import kafka_client_properties
 from riverrun.errors import SettingsError
+from riverrun.masking import mask_url
 
 __all__ = ["Addresses", "ExternalServers", "read_external_servers"]
 

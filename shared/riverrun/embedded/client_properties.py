@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-__all__ = ["MASK", "ClientProperties", "mask_url"]
+from riverrun.masking import MASK
 
-MASK = "***"
+__all__ = ["ClientProperties"]
 
 _SECRET_NAME = re.compile(r"password|secret|token|credential|jaas|oauthbearer\.config|\.pem$", re.IGNORECASE)
-_URL_AUTHORITY = re.compile(r"^(?P<scheme>[^/]*://)(?P<user_info>.*)@", re.DOTALL)
-_URL_QUERY_SECRET = re.compile(r"(?P<name>[?&][^=&]*(?:password|secret|token)[^=&]*=)[^&]*", re.IGNORECASE)
 
 
 class ClientProperties(Mapping[str, str]):
@@ -52,28 +50,3 @@ class ClientProperties(Mapping[str, str]):
         """Show all names, and the values of those that keep no secret."""
         shown = {name: MASK if _SECRET_NAME.search(name) else value for name, value in self.items()}
         return f"{type(self).__name__}({shown!r})"
-
-
-def mask_url(url: str) -> str:
-    """Return a URL with its user information and secret query parameters replaced.
-
-    Works on malformed URLs too, since those are what error messages quote: everything between ``://`` and the
-    last ``@`` goes, even where a password holds characters that should have been percent-encoded.
-
-    Parameters
-    ----------
-    url : str
-        Any URL.
-
-    Returns
-    -------
-    str
-        The URL, fit for a log.
-
-    Examples
-    --------
-    >>> mask_url("rediss://default:tea@cache:6380/0?ssl_ca_certs=ca.pem")
-    'rediss://***@cache:6380/0?ssl_ca_certs=ca.pem'
-    """
-    masked = _URL_AUTHORITY.sub(rf"\g<scheme>{MASK}@", url)
-    return _URL_QUERY_SECRET.sub(rf"\g<name>{MASK}", masked)

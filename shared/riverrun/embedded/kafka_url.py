@@ -20,8 +20,9 @@ import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, unquote
 
-from riverrun.embedded.client_properties import ClientProperties, mask_url
+from riverrun.embedded.client_properties import ClientProperties
 from riverrun.errors import SettingsError
+from riverrun.masking import mask_url
 
 __all__ = ["kafka_client_properties"]
 

@@ -184,7 +184,11 @@ def _from_pem(content: bytes) -> Ed25519PrivateKey:
 def _public_key(text: str) -> Ed25519PublicKey:
     raw = _decoded(text.encode())
     if raw is None:
-        raise SettingsError(f"RIVERRUN_MODEL_TRUSTED_KEYS holds {text!r}", hint="give base64 of 32-byte public keys")
+        # Not quoted: whoever mistakes one kind of key for the other has put a secret here.
+        raise SettingsError(
+            "RIVERRUN_MODEL_TRUSTED_KEYS holds what is no public key",
+            hint="give base64 of 32-byte Ed25519 public keys, with commas between them; what it holds is not shown",
+        )
     return Ed25519PublicKey.from_public_bytes(raw)
 
 

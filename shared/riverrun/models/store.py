@@ -17,6 +17,7 @@ from typing import Final
 from fsspec.core import url_to_fs
 
 from riverrun.errors import Dependency, RiverrunError, UnavailableError
+from riverrun.masking import MASK, mask_url
 
 __all__ = ["MissingModelError", "ModelStore", "ModelStoreUnavailableError", "StoredModel"]
 
@@ -24,6 +25,9 @@ _NAME: Final = re.compile(r"(\d{12})-([0-9a-f]{16})\.model")
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]")
 _WHOLE_PUT: Final = frozenset({"memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "r2"})
 """Protocols whose objects appear only when complete; elsewhere a file is written beside and renamed."""
+
+_NO_BACKEND: Final = (ImportError, ValueError, TypeError, OSError, EOFError)
+"""What is raised where a backend is missing, takes no such URL, or connects at once and cannot."""
 
 
 class MissingModelError(RiverrunError):
@@ -66,13 +70,16 @@ class ModelStore:
     """
 
     def __init__(self, url: str) -> None:
+        self._shown = mask_url(url)
+        self._secret = _user_info(url)
         try:
             filesystem, root = url_to_fs(url)
-        except (ImportError, ValueError) as error:
+        except _NO_BACKEND as error:
+            # No cause: it may quote the URL.
             raise ModelStoreUnavailableError(
-                f"the model store's URL {url!r} cannot be used: {error}",
+                f"the model store's URL {self._shown!r} cannot be used: {self._told(error)}",
                 hint="install fsspec's package for that protocol (s3fs, gcsfs), or give a folder",
-            ) from error
+            ) from None
         self._files = filesystem
         self._root = root.rstrip("/")
         protocols = filesystem.protocol
@@ -124,7 +131,7 @@ class ModelStore:
                 return self._files.cat_file(f"{self._root}/{path}")
         except FileNotFoundError as error:
             raise MissingModelError(
-                f"{path} is not in the model store at {self._root}",
+                f"{path} is not in the model store at {self._shown}",
                 hint="check RIVERRUN_MODEL_STORE, which must be the learner's, and its retention",
             ) from error
         except Exception as error:
@@ -211,11 +218,23 @@ class ModelStore:
                 self._files.rm_file(draft)
             raise
 
+    def _told(self, error: Exception) -> str:
+        """Return what an error says, less what the URL says before its host, whole or in parts."""
+        text = str(error)
+        for part in sorted({self._secret, *self._secret.split(":")}, key=len, reverse=True):
+            text = text.replace(part, MASK) if part else text
+        return text
+
     def _unavailable(self, what: str, error: Exception) -> ModelStoreUnavailableError:
         return ModelStoreUnavailableError(
-            f"the model store at {self._root} cannot be {what}: {error}",
+            f"the model store at {self._shown} cannot be {what}: {self._told(error)}",
             hint="check RIVERRUN_MODEL_STORE, the disk and the permissions",
         )
+
+
+def _user_info(url: str) -> str:
+    """Return what stands before the host; a password that is not percent-encoded may hold anything."""
+    return url.partition("://")[2].rpartition("@")[0]
 
 
 def _folder(pipeline: str, model: str) -> str:

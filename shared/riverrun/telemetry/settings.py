@@ -24,6 +24,12 @@ _INTERVAL: Final = "OTEL_METRIC_EXPORT_INTERVAL"
 _HEADERS: Final = tuple(f"OTEL_EXPORTER_OTLP_{signal}HEADERS" for signal in ("", "TRACES_", "METRICS_"))
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]*=[ \t]*[ !#-+\x2d-:<-\[\]-~]*", re.ASCII)
 """A header as OpenTelemetry reads it; one that it cannot read it would quote in a log, secret and all."""
+_ENDPOINT_URL: Final = re.compile(
+    r"https?://([^\s/?#@:]*(:[^\s/?#@:]*)?@)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?(/[^\s?#@]*)?",
+    re.ASCII,
+)
+"""Where to, as the exporters understand it; what they do not they would quote in a log, password and all."""
+_MAX_PORT: Final = 65_535
 _RATIO: Final = 0.001
 _RATIOS: Final = {"always_on": 1.0, "always_off": 0.0, "traceidratio": None}
 """Samplers by name, and their share where it is fixed; each also with ``parentbased_`` before it."""
@@ -187,12 +193,29 @@ class OtlpSettings:
 
 
 def _sends(env: Mapping[str, str], signal: str) -> bool:
-    endpoint = env.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT", "") or env.get(_ENDPOINT, "")
     variable = f"OTEL_{signal}_EXPORTER"
     exporter = env.get(variable, "").strip() or "otlp"
     if exporter not in ("otlp", "none"):
         raise SettingsError(f"{variable} is {exporter!r}", hint="riverrun knows otlp and none; it also serves /metrics")
-    return bool(endpoint.strip()) and exporter == "otlp"
+    if exporter == "none":
+        return False
+    own = f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"
+    return _is_endpoint(env, own if env.get(own, "") else _ENDPOINT)
+
+
+def _is_endpoint(env: Mapping[str, str], variable: str) -> bool:
+    """Tell whether a variable names an endpoint; raise `SettingsError` if it holds anything else."""
+    endpoint = env.get(variable, "").strip()
+    if not endpoint:
+        return False
+    found = _ENDPOINT_URL.fullmatch(endpoint)
+    if found is None or not 0 < int(found["port"] or 1) <= _MAX_PORT:
+        raise SettingsError(
+            f"{variable} is no URL of a collector",
+            hint="write http://host:4318 or https://host:4318, user and password percent-encoded if there are any; "
+            "what it holds is not shown, it may be secret",
+        )
+    return True
 
 
 def _check_headers(env: Mapping[str, str]) -> None:
