@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from math import nan
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from riverrun.models.pickling import dump_state, load_state
 from riverrun.records.items import DEFAULTED, EXPIRED, LABELLED, REVISED, Drift, Example, Prediction, Source
 from services.drift.core import DriftCore
-from tests.drift.made import error_core, example, input_core, prediction, told
+from tests.drift.made import SMALL, error_core, example, input_core, prediction, told
 
 QUIET = 2_000
 
@@ -83,6 +84,17 @@ def test_names_of_categories() -> None:
     assert finding.reference[2] == 0
     assert finding.current[2] > 0
     assert finding.statistic == "jensen-shannon"
+
+
+def test_categories_without_end() -> None:
+    """Where nearly every record brings a category of its own, those beyond the first 4,096 are one, and have a name."""
+    core = input_core(segments=(), settings=replace(SMALL, warm_up=4_096))
+    start = 4_096 + QUIET
+    run(core, [prediction(seq, 0.0, f"N{seq}") for seq in range(start)])
+    found = run(core, [prediction(seq, 0.0, None if seq % 2 else f"L{seq}") for seq in range(start, start + 600)])
+    (missing,) = [each for each in found if each.kind == "missing"]
+    assert missing.subject == "carrier"
+    assert missing.labels == ("(beyond the first 4,096)", "(others)")
 
 
 def test_errors_and_calibration() -> None:

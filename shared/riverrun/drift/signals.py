@@ -13,6 +13,7 @@ from riverrun.records.items import FieldValue
 __all__ = ["Encoder", "Move", "Signal"]
 
 _MOST_CATEGORIES: Final = 4_096
+_BEYOND: Final = f"(beyond the first {_MOST_CATEGORIES:,})"
 
 
 class Move(StrEnum):
@@ -85,8 +86,8 @@ class Encoder:
         return float(value) if isfinite(value) else nan
 
     def label(self, code: int) -> str:
-        """Return a category's name."""
-        return str(self.values[code])
+        """Return a category's name; all those that came when there were 4,096 already share one."""
+        return str(self.values[code]) if code < len(self.values) else _BEYOND
 
     def restore(self, values: Sequence[FieldValue]) -> None:
         """Go on with these categories, in the order of their codes."""
