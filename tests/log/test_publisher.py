@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from contextlib import closing
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException, Producer
 
+from riverrun.adapters import kafka_publisher
 from riverrun.adapters.kafka_log import KafkaLog
 from riverrun.adapters.kafka_publisher import KafkaPublisher, Outgoing, Receipt
 from riverrun.embedded import ClientProperties
@@ -64,6 +67,45 @@ def test_a_broker_that_is_away_is_told() -> None:
                 await publisher.publish(Outgoing(TOPIC, b"k", b"v"))
         finally:
             publisher.close()
+
+    asyncio.run(run())
+
+
+class _Breaking(Producer):
+    """A client that takes records, sends none and, once it has three, breaks down as librdkafka does.
+
+    That is for good: ``poll`` raises once, and nothing is taken any more.
+    """
+
+    taken = 0
+    told = False
+
+    def produce(self, topic: str, *_: object, **__: object) -> None:
+        if self.told:
+            raise KafkaException(KafkaError(KafkaError._FATAL, "broken", fatal=True))
+        self.taken += 1
+
+    def poll(self, timeout: float = -1) -> int:
+        time.sleep(0.01)
+        if self.taken == 3 and not self.told:
+            self.told = True
+            raise KafkaException(KafkaError(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, "lost its place", fatal=True))
+        return 0
+
+
+def test_a_client_that_breaks_down_is_replaced(kafka: ClientProperties, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that it was given is told to be unknown, and the next record goes out by a client that works."""
+
+    async def run() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(kafka_publisher, "Producer", _Breaking)
+            publisher = KafkaPublisher(kafka)
+        with closing(publisher):
+            lost = [publisher.publish(Outgoing(TOPIC, b"k", b"%d" % number)) for number in range(3)]
+            async with asyncio.timeout(10.0):
+                answers = await asyncio.gather(*lost, return_exceptions=True)
+                assert all("lost its place" in str(answer) and "same id" in str(answer) for answer in answers)
+                assert (await publisher.publish(Outgoing(TOPIC, b"k", b"after"))).topic == TOPIC
 
     asyncio.run(run())
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -76,6 +77,7 @@ class KafkaPublisher:
         self._properties = made
         self._loop = asyncio.get_running_loop()
         self._answers: list[_Answer] = []
+        self._under_way: dict[_Waiting, None] = {}
         self._broken = False
         self._stopping = False
         self._producer = self._make()
@@ -94,6 +96,7 @@ class KafkaPublisher:
             self._producer, self._broken = self._make(), False
         future = self._loop.create_future()
         headers: list[tuple[str, str | bytes | None]] = [*record.headers]
+        self._under_way[future] = None
         try:
             self._producer.produce(
                 record.topic,
@@ -103,14 +106,18 @@ class KafkaPublisher:
                 on_delivery=partial(self._delivered, future),
             )
         except BufferError:
+            self._under_way.pop(future, None)
             raise UnavailableError("Kafka does not keep up: the queue to it is full", hint="try again later") from None
         except KafkaException as error:
+            # It is gone already if the client broke down just now.
+            self._under_way.pop(future, None)
             raise LogUnavailableError(f"Kafka's client refuses a record for {record.topic}: {error}") from error
         return future
 
     def close(self) -> None:
         """Wait a while for what is under way, and stop."""
-        self._producer.flush(_STOP_S)
+        with suppress(KafkaException):
+            self._producer.flush(_STOP_S)
         self._stopping = True
         self._thread.join(_STOP_S)
 
@@ -122,6 +129,7 @@ class KafkaPublisher:
 
     def _delivered(self, future: _Waiting, error: KafkaError | None, message: Message) -> None:
         """Note what became of a record: called in the thread, from within ``poll``."""
+        self._under_way.pop(future, None)
         if error is None:
             place = Receipt(message.topic() or "", message.partition() or 0, message.offset() or 0)
             self._answers.append((future, place))
@@ -137,9 +145,24 @@ class KafkaPublisher:
             _LOG.error("%s: %s", text, hint)
         self._answers.append((future, UnavailableError(text, hint=hint)))
 
+    def _break(self, error: KafkaException) -> None:
+        """Note that the client sends nothing more, and what becomes of the records that it was given.
+
+        Such an error comes from ``poll`` itself, and no delivery is told after it. From then on the client takes no
+        record either, so that none can slip in between.
+        """
+        self._broken = True
+        _LOG.error("Kafka's client has broken down, the next record gets a new one: %s", error)
+        lost = UnavailableError(f"Kafka's client has broken down: {error}", hint=_HINT)
+        while self._under_way:
+            self._answers.append((self._under_way.popitem()[0], lost))
+
     def _serve(self) -> None:
         while not self._stopping:
-            self._producer.poll(_POLL_S)
+            try:
+                self._producer.poll(_POLL_S)
+            except KafkaException as error:
+                self._break(error)
             if self._answers:
                 answers, self._answers = self._answers, []
                 try:
