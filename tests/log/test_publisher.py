@@ -102,11 +102,13 @@ def test_a_client_that_breaks_down_is_replaced(kafka: ClientProperties, monkeypa
             publisher = KafkaPublisher(kafka)
         with closing(publisher):
             lost = [publisher.publish(Outgoing(TOPIC, b"k", b"%d" % number)) for number in range(3)]
-            async with asyncio.timeout(10.0):
+            async with asyncio.timeout(30.0):
                 answers = await asyncio.gather(*lost, return_exceptions=True)
                 assert all("lost its place" in str(answer) and "same id" in str(answer) for answer in answers)
                 assert (await publisher.publish(Outgoing(TOPIC, b"k", b"after"))).topic == TOPIC
 
+    with closing(KafkaLog(kafka)) as log:
+        log.ensure_topics([TopicSpec(TOPIC, 3)])
     asyncio.run(run())
 
 
