@@ -22,6 +22,7 @@ from typing import Final
 from benchmarks.flight_pipeline import flights_pipeline
 from benchmarks.lab import ALL_STAGES, stages
 from riverrun.runtime.deployment import Clocks, Deployment
+from riverrun.runtime.ports import Headers
 from riverrun.runtime.settings import Settings
 from riverrun.runtime.worker import Worker
 from riverrun.testing.key_value import MemoryKeyValueStore
@@ -69,8 +70,12 @@ def run(
     events: int,
     folder: Path,
     watched: Callable[[Deployment], AbstractContextManager[Deployment]] = nullcontext,
+    headers: Headers = (),
 ) -> int:
-    """Fold so many messages; return how many were folded. ``watched`` puts on the deployment what shall watch it."""
+    """Fold so many messages; return how many were folded.
+
+    ``watched`` puts on the deployment what shall watch it; ``headers`` are those of each message.
+    """
     pipeline = flights_pipeline("in-memory")
     log = MemoryLog()
     settings = Settings(data_folder=folder, batch_limit=_BATCH, state_interval_ms=_STATE_INTERVAL_MS)
@@ -79,7 +84,7 @@ def run(
     if ids != saved.ids:
         raise RuntimeError(f"the file's schema ids are {saved.ids}, the pipeline's are {ids}: make it anew")
     for topic, key, value, timestamp in saved.messages[:events]:
-        log.append(topic, 0, value, key=key, timestamp=timestamp)
+        log.append(topic, 0, value, key=key, headers=headers, timestamp=timestamp)
     partials = MemoryPartialStore()
     clock = _Ticking()
     deployment = world.deployment(

@@ -36,10 +36,14 @@ VARIANTS: Final = {
     "off": None,
     "scraped": Sampling(ratio=0.0),
     "default": Sampling(),
+    "unsampled": Sampling(),
     "most": Sampling(ratio=1.0),
     "every": Sampling(ratio=1.0, per_second=1 << 40),
 }
-"""Nothing; metrics read each second and no trace; the default; as many traces as the bound allows; all records."""
+"""Nothing; metrics read each second and no trace; the default; the same where each record has a context that is not
+sampled; as many traces as the bound allows; all records.
+"""
+_UNSAMPLED: Final = (("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"),)
 
 _SCRAPE_S: Final = 1.0
 
@@ -92,7 +96,8 @@ def once(variant: str, file: Path, events: int) -> None:
     """Run one variant; print its processor time in seconds."""
     sampling = VARIANTS[variant]
     with tempfile.TemporaryDirectory() as folder:
-        run(_load(file), events, Path(folder), lambda deployment: _measured(deployment, sampling))
+        headers = _UNSAMPLED if variant == "unsampled" else ()
+        run(_load(file), events, Path(folder), lambda deployment: _measured(deployment, sampling), headers)
 
 
 def _load(file: Path) -> Saved:

@@ -100,6 +100,11 @@ def test_the_scripts_call_kafkas_tools_with_what_is_applied(file: Path, tmp_path
     assert lines[1::2] == [f"SCRAM-SHA-512=[iterations=8192,password={password}]" for password in passwords.values()]
     assert not [line for line in lines[::2] for password in passwords.values() if password in line]
     assert {path.name for path in (to / "secrets").iterdir()} == set(passwords)
+    # Nor if Kafka's tool fails.
+    _program(tools, "kafka-configs.sh", "exit 1")
+    with pytest.raises(subprocess.CalledProcessError):
+        _run_script(to / "kafka-users.sh", tools, SECRETS=str(to / "secrets"))
+    assert {path.name for path in (to / "secrets").iterdir()} == set(passwords)
 
 
 def test_redis_loads_the_file_and_lets_nobody_else_in(file: Path, tmp_path: Path) -> None:

@@ -146,6 +146,17 @@ def test_only_the_learner_holds_the_signing_key_and_writes_models() -> None:
         assert OURS[name]["environment"]["RIVERRUN_MODEL_TRUSTED_KEYS"].startswith("${RIVERRUN_MODEL_TRUSTED_KEYS:?")
 
 
+def test_a_bomb_of_a_snapshot_is_refused_before_the_kernel_ends_its_container() -> None:
+    """Who opens models has memory for itself, some 200 MB, and for what opening one may take."""
+    openers = {name for name, each in OURS.items() if any("models:/models" in volume for volume in each["volumes"][1:])}
+    assert openers == {"score", "learn", "gateway"}
+    for name in openers:
+        own = int(OURS[name]["mem_limit"].removesuffix("m")) - int(
+            OURS[name]["environment"]["RIVERRUN_MODEL_MEMORY_MB"]
+        )
+        assert own >= 256, name
+
+
 def published(service: dict[str, Any]) -> Iterator[str]:
     """Return the addresses of this machine that a service's ports are published on, however they are written."""
     for port in service.get("ports", ()):

@@ -171,7 +171,7 @@ def test_own_restoring_functions_check_their_arguments() -> None:
 
 
 def test_what_a_class_defines_is_restored_by_its_owner_alone() -> None:
-    """A static function or a class inside a loaded class comes back; what it merely holds or inherits does not."""
+    """A static function or a class inside a loaded class comes back; methods, and what it holds or inherits, do not."""
     assert load_state(dump_state(river.naive_bayes.GaussianNB._make_gaussian)) is not None
     assert load_state(dump_state(Own.Inner), {__name__}) is Own.Inner
     for owner, name in (
@@ -182,6 +182,8 @@ def test_what_a_class_defines_is_restored_by_its_owner_alone() -> None:
         (Own(), "Inner"),
         (type, "mro"),
         (river.linear_model.LogisticRegression, "clone"),
+        # Its own, but a method: it would be called with anything.
+        (river.base.Base, "_get_params"),
     ):
         with pytest.raises(ForbiddenGlobalError):
             restore_member(cast("type", owner), name)

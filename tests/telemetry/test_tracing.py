@@ -11,6 +11,7 @@ from math import isclose
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
@@ -222,6 +223,33 @@ def test_a_malformed_context_is_no_context(memory: MemoryWorld, tracer: Make, he
     member = watched(memory, tracing=tracer().tracing)
     memory.settle(member.worker)
     assert traces(memory.records(Kind.PREDICTIONS, 0)) == [None]
+    member.worker.leave()
+
+
+def test_what_its_producer_did_not_sample_costs_no_look(
+    memory: MemoryWorld, tracer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most producers write a context into every record, and sample few: the others are told by one digit.
+
+    They are neither traced nor do they begin a trace, and nothing of the bound is used up.
+    """
+    made = tracer(Sampling(ratio=1.0))
+    parsed: list[object] = []
+    extract = made.tracing._propagator.extract
+
+    def watched_extract(carrier: dict[str, str], context: Context) -> Context:
+        parsed.append(carrier)
+        return extract(carrier, context)
+
+    monkeypatch.setattr(made.tracing._propagator, "extract", watched_extract)
+    flags = {"00": False, "01": True, "02": False, "03": True, "ff": True}
+    for number, flag in enumerate(flags):
+        ask_traced(memory, number, [("traceparent", f"{SAMPLED[:-2]}{flag}".encode())])
+    member = watched(memory, tracing=made.tracing)
+    memory.settle(member.worker)
+    found = traces(memory.records(Kind.PREDICTIONS, 0))
+    assert [each is not None for each in found] == list(flags.values())
+    assert len(parsed) == sum(flags.values())
     member.worker.leave()
 
 

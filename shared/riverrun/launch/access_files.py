@@ -24,6 +24,7 @@ _KAFKA_USERS: Final = """\
 # BOOTSTRAP=host:port ADMIN=admin.properties SECRETS=folder sh kafka-users.sh
 set -eu
 umask 077
+trap 'rm -f "$SECRETS/.config"' EXIT
 user() {{
     # By a file: a command line is public.
     printf 'SCRAM-SHA-512=[iterations=8192,password=%s]\\n' "$(cat "$SECRETS/$1")" >"$SECRETS/.config"

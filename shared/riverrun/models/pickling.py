@@ -141,11 +141,12 @@ def restore_member(owner: type, name: str) -> object:
     """Return a class or a static function that a loaded class itself defines (pickle would give a dotted name)."""
     if isinstance(owner, type) and not name.startswith("__"):
         member = vars(owner).get(name)
-        if isinstance(member, staticmethod):
-            member = member.__func__
+        # No method: called with whatever stands in for its object, it would do what its class never does.
+        function = member.__func__ if isinstance(member, staticmethod) else None
+        found = member if isinstance(member, type) else function
         place = owner.__module__, f"{owner.__qualname__}.{name}"
-        if isinstance(member, _NAMED) and (member.__module__, member.__qualname__) == place:
-            return member
+        if isinstance(found, _NAMED) and (found.__module__, found.__qualname__) == place:
+            return found
     raise ForbiddenGlobalError(f"{owner!r} defines no class or static function {name!r}")
 
 

@@ -73,6 +73,10 @@ class Tracing(Protocol):
         """Tell whether more may be traced now: asked for each record that may belong to a trace, so quick."""
         ...
 
+    def may_follow(self, traceparent: bytes) -> bool:
+        """Tell whether a record with this header may be traced; most are not sampled, so quick and without parsing."""
+        ...
+
     def start(self, incoming: Incoming, chain: str) -> RecordTrace | None:
         """Start a record's trace, unless its producer did not sample it or too many are traced already."""
         ...
@@ -134,13 +138,14 @@ class TracedRecords:
         begins
             Whether a record without a trace may begin one: it comes from a producer, not from a stage.
         """
-        due, has_room = self._tracing.due, self._tracing.has_room
+        due, has_room, may_follow = self._tracing.due, self._tracing.has_room, self._tracing.may_follow
 
         def decode_and_mark(record: Record) -> tuple[int, Any, int, int]:
             decoded = decode(record)
             headers = record.headers
-            if len(headers) > own_headers and has_room() and (found := _incoming(record)) is not None:
-                self._mark(found)
+            if len(headers) > own_headers and has_room() and (parent := _value(headers, TRACEPARENT)):
+                if may_follow(parent):
+                    self._mark(_incoming(record, parent))
             elif begins and due():
                 self._mark(Incoming(record.topic, record.partition, record.offset, record.timestamp))
             return decoded
@@ -180,20 +185,20 @@ class TracedRecords:
         return len(ended)
 
 
-def _incoming(record: Record) -> Incoming | None:
-    parent = state = b""
-    for name, value in record.headers:
-        if name == TRACEPARENT and value is not None:
-            parent = value
-        elif name == TRACESTATE and value is not None:
-            state = value
-    if not parent:
-        return None
+def _value(headers: Headers, wanted: str) -> bytes:
+    found = b""
+    for name, value in headers:
+        if name == wanted and value is not None:
+            found = value
+    return found
+
+
+def _incoming(record: Record, parent: bytes) -> Incoming:
     return Incoming(
         record.topic,
         record.partition,
         record.offset,
         record.timestamp,
         parent.decode("ascii", "replace"),
-        state.decode("ascii", "replace"),
+        _value(record.headers, TRACESTATE).decode("ascii", "replace"),
     )

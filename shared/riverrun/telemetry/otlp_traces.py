@@ -65,6 +65,7 @@ class OtlpTracing:
         self._sampler = Sampler(sampling, monotonic)
         self.due = self._sampler.due
         self.has_room = self._sampler.has_room
+        self.may_follow = self._sampler.may_follow
 
     def start(self, incoming: Incoming, chain: str) -> _RecordTrace | None:
         """Start a record's span, unless its producer did not sample it or this second has had its share."""
@@ -99,6 +100,8 @@ class OtlpTracing:
     def _admitted(self, traceparent: str, tracestate: str) -> Context | None:
         """Return what a span's parent is, if it may be one."""
         if not self._sampler.has_room():
+            return None
+        if traceparent and not self._sampler.may_follow(traceparent.encode("ascii", "replace")):
             return None
         parent = Context()
         if traceparent:

@@ -13,6 +13,9 @@ __all__ = ["Sampler"]
 
 _NEVER: Final = 1 << 62
 _STEPS: Final = 1 << 53
+_FLAGS: Final = slice(54, 55)
+"""Where the last digit of a ``traceparent``'s flags stands, in every version of it."""
+_SAMPLED: Final = tuple(bytes([digit]) for digit in b"13579bdf")
 _LOW: Final = (1 << 64) - 1
 
 
@@ -78,6 +81,10 @@ class Sampler:
         if self._sampling.parent_based:
             return sampled
         return (trace_id & _LOW) < self._bound
+
+    def may_follow(self, traceparent: bytes) -> bool:
+        """Tell whether `follows` may say so of a record with this header, from its flags alone."""
+        return not self._sampling.parent_based or traceparent[_FLAGS] in _SAMPLED
 
     def has_room(self) -> bool:
         """Tell whether this second has room for one more: asked before any work is done for it."""
