@@ -37,7 +37,7 @@ def end_now(code: int) -> NoReturn:
 
 
 class LimitedWorker(Worker):
-    """A worker that may take only so long to stop.
+    """A worker that may take only so long to stop, be it asked to or crashed.
 
     Parameters
     ----------
@@ -52,12 +52,22 @@ class LimitedWorker(Worker):
     def __init__(self, app: Any, stop_limit_s: float, **settings: Any) -> None:
         super().__init__(app, **settings)
         self._stop_limit_s = stop_limit_s
+        self._limited = False
 
     async def stop(self) -> None:
         """Stop, or end the process when that takes too long."""
-        if not self.should_stop:
-            end_within(self._stop_limit_s)
+        self._limit()
         await super().stop()
+
+    def _crash(self, reason: BaseException) -> None:
+        # Faust's consumer has a thread of its own, which keeps the process alive, and which a crash may leave behind.
+        self._limit()
+        super()._crash(reason)
+
+    def _limit(self) -> None:
+        if not self._limited:
+            self._limited = True
+            end_within(self._stop_limit_s)
 
     def execute(self) -> NoReturn:
         """Run until a signal; a crash on the way to the end that it asks for ends as a drain that was cut short does.

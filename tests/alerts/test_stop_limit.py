@@ -43,8 +43,9 @@ class Stopping(LimitedWorker):
     async def stop(self):
         await self.crash(RuntimeError("Cannot flush: Producer not Running"))
         await super().stop()
+{before}
 app = Idle("test", broker="kafka://nowhere", store="memory://", web_enabled=False, datadir={folder!r})
-Stopping(app, 30.0, redirect_stdouts=False, override_logging=False).execute()
+Stopping(app, {limit_s}, redirect_stdouts=False, override_logging=False).execute()
 """
 
 
@@ -55,6 +56,15 @@ Stopping(app, 30.0, redirect_stdouts=False, override_logging=False).execute()
 )
 def test_a_crash_while_stopping_is_a_drain_cut_short(tmp_path: Path, when: str, code: int) -> None:
     """It has lost nothing, and is no reason to call anybody; a crash at work is."""
-    ended, words = _run(CRASHING.format(folder=str(tmp_path), when=when))
+    ended, words = _run(CRASHING.format(folder=str(tmp_path), when=when, before="", limit_s=30.0))
     assert ended == code, words
     assert ("crashed while it stopped" in words) == (code == EXIT_DRAIN_EXCEEDED)
+
+
+@pytest.mark.parametrize("when", ["os.kill(os.getpid(), signal.SIGTERM)", "await self.crash(RuntimeError())"])
+def test_a_crash_that_leaves_a_thread_behind_ends_too(tmp_path: Path, when: str) -> None:
+    """As Faust's consumer does that could not be stopped: nobody waits for it longer than the limit."""
+    before = "import threading; threading.Thread(target=threading.Event().wait).start()"
+    ended, words = _run(CRASHING.format(folder=str(tmp_path), when=when, before=before, limit_s=2.0))
+    assert ended == EXIT_DRAIN_EXCEEDED, words
+    assert "not stopped after 2.0 s" in words
