@@ -60,8 +60,11 @@ def _excess(alert: Alert) -> float:
     return abs(alert.values.get("value", 0.0) - alert.values.get("limit", 0.0))
 
 
-def storms_table(alerts: Iterable[Alert]) -> Table:
-    """Return a row a storm of which anything was told: how often, and the gravest of it, each matter once."""
+def storms_table(alerts: Iterable[Alert], end: int) -> Table:
+    """Return a row a storm: how often something was told, and the gravest of it, each matter once.
+
+    A storm that the run, whose event time got to ``end``, did not see to its end is left out if nothing was told of it.
+    """
     table = Table(title="what the storms did", title_justify="left", header_style="bold")
     for name in ("storm", "alerts", "the gravest"):
         table.add_column(name, justify="right" if name == "alerts" else "left")
@@ -73,8 +76,8 @@ def storms_table(alerts: Iterable[Alert]) -> Table:
         )
         titles = {(alert.rule, alert.subject): alert.title for alert in reversed(gravest)}
         told = list(reversed(titles.values()))[:_MOST_TITLES]
-        if during:
-            table.add_row(storm, str(len(during)), "\n".join(f"- {title}" for title in told))
+        if during or end >= _ms(until):
+            table.add_row(storm, str(len(during)), "\n".join(f"- {title}" for title in told) or "none")
     return table
 
 

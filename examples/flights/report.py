@@ -122,7 +122,8 @@ class Report:
         console.print(self._quality_table())
         console.print(incidents_table(self.told.alerts))
         console.print(drift_table(self.told.alerts))
-        console.print(storms_table(self.told.alerts))
+        end = max((each.watermark for each in self.survey.stages if each.stage == "ingest"), default=0)
+        console.print(storms_table(self.told.alerts, end))
         lines = (self._intake(), self._ledger(), self._speed(), self._latency(), self._deliveries(), self._verdict())
         for line in lines:
             console.print(line, markup=False)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+from riverrun.incidents import ACKNOWLEDGED, DIGEST, ESCALATED, MOST_PASSED, RAISED, RESOLVED
 from riverrun.pipeline.alerts import SEVERITIES, AlertRule, Severity
 from riverrun.records.items import Alert, AlertCommand, Source
 from riverrun.subscriptions import CommandError
@@ -14,13 +15,7 @@ from services.alerts.digests import Digests, Held
 from services.alerts.observations import Observation
 from services.alerts.subscriptions import Subscriptions, segment_text
 
-__all__ = ["ACKNOWLEDGED", "DIGEST", "ESCALATED", "RAISED", "RESOLVED", "Incident", "Incidents", "alert_id"]
-
-RAISED: Final = "raised"
-ESCALATED: Final = "escalated"
-ACKNOWLEDGED: Final = "acknowledged"
-RESOLVED: Final = "resolved"
-DIGEST: Final = "digest"
+__all__ = ["Incident", "Incidents", "alert_id"]
 
 MOST_ESCALATIONS: Final = 3
 _IDS_KEPT: Final = 32
@@ -33,7 +28,7 @@ class Incident:
 
     ``since`` and ``told`` are event times: since when it holds, and when it was last told (-1: not yet); ``raised`` is
     what the clock said when it was first told. ``open`` tells whether the condition holds; ``public`` whether people
-    were told that it does, and not yet that it is over.
+    were told that it does, and not yet that it is over; ``order`` grows from each incident that is told to the next.
     """
 
     rule: str
@@ -55,6 +50,7 @@ class Incident:
     public: bool = False
     author: str = ""
     ids: list[str] = field(default_factory=list)
+    order: int = _NEVER
 
     @property
     def key(self) -> str:
@@ -83,6 +79,8 @@ class Incidents:
         self._subscriptions = subscriptions
         self._digests = Digests(self._rules)
         self._incidents: dict[str, Incident] = {}
+        # What happened, was told and is past its cooldown: nothing comes of it but an acknowledgement.
+        self._passed: list[Incident] = []
 
     def observe(self, seen: Observation, source: Source, now: int) -> Iterator[Alert]:
         """Take in an observation made from the record ``source`` at the time ``now``."""
@@ -121,6 +119,7 @@ class Incidents:
             return
         if not incident.public:
             incident.raised = now
+            incident.order = 1 + max((each.order for each in self._all()), default=_NEVER)
         incident.public = True
         identity = alert_id(source, incident.key, RAISED, incident.level)
         incident.id = incident.id or identity
@@ -142,6 +141,8 @@ class Incidents:
             incident.text, incident.values = seen.text, dict(seen.values)
             yield self._alert(incident, RESOLVED, identity, seen.time, source)
             incident.title, incident.author, incident.level, incident.suppressed = last, "", 0, 0
+        # What comes back within the cooldown is as severe as it is noticed to be, not as it was when it ended.
+        incident.severity = SEVERITIES[0]
 
     def acknowledge(self, command: AlertCommand, source: Source, now: int) -> Iterator[Alert]:
         """Carry out an ``acknowledge``.
@@ -151,9 +152,11 @@ class Incidents:
         CommandError
             If no open incident has such an alert.
         """
-        found = [each for each in self._incidents.values() if command.alert in (each.id, *each.ids) and each.public]
+        found = [each for each in self.open() if command.alert in (each.id, *each.ids)]
         if not command.alert or not found:
-            raise CommandError(f"no open incident has an alert {command.alert!r}", hint="it may be over")
+            raise CommandError(
+                f"no open incident has an alert {command.alert!r}", hint="it may be over, or acknowledged"
+            )
         incident = found[0]
         if incident.author:
             return
@@ -161,6 +164,7 @@ class Incidents:
         identity = alert_id(source, incident.key, ACKNOWLEDGED, incident.level)
         alert = self._alert(incident, ACKNOWLEDGED, identity, max(now, incident.told), source)
         alert.note = command.note
+        self._passed = [each for each in self._passed if each is not incident]
         yield alert
 
     def advance(self, source: Source, now: int) -> Iterator[Alert]:
@@ -169,6 +173,7 @@ class Incidents:
             rule = self._rules[incident.rule]
             if self._is_forgotten(incident, rule, now):
                 del self._incidents[key]
+                self._remember(incident)
                 continue
             yield from self._escalate(incident, rule, source, now)
         for held in self._digests.due(now):
@@ -179,6 +184,11 @@ class Incidents:
             return False
         waits = rule.escalate_after_ms is not None and incident.level < MOST_ESCALATIONS and not incident.author
         return not incident.open or (incident.momentary and not (waits and incident.public))
+
+    def _remember(self, incident: Incident) -> None:
+        """Keep what can be acknowledged still, as much of it as `riverrun.incidents` says."""
+        if self._is_open(incident):
+            self._passed = sorted([*self._passed, incident], key=lambda each: each.order)[-MOST_PASSED:]
 
     def _escalate(self, incident: Incident, rule: AlertRule, source: Source, now: int) -> Iterator[Alert]:
         after = rule.escalate_after_ms
@@ -231,19 +241,30 @@ class Incidents:
             subscriptions=self._subscriptions.matching(incident.rule, incident.severity, incident.segment),
         )
 
+    def _all(self) -> Iterator[Incident]:
+        yield from self._incidents.values()
+        yield from self._passed
+
+    @staticmethod
+    def _is_open(incident: Incident) -> bool:
+        return incident.public and not (incident.momentary and incident.author)
+
     def open(self) -> tuple[Incident, ...]:
-        """Return the incidents that people know of and that are not over."""
-        return tuple(each for _, each in sorted(self._incidents.items()) if each.public)
+        """Return the incidents that people know of and that are not over, in the order in which they were told."""
+        return tuple(sorted(filter(self._is_open, self._all()), key=lambda each: each.order))
 
     def state(self) -> dict[str, object]:
         """Return what `restore` needs."""
         rows = [asdict(incident) for _, incident in sorted(self._incidents.items())]
-        return {"incidents": rows, "digests": self._digests.state()}
+        passed = [asdict(incident) for incident in self._passed]
+        return {"incidents": rows, "passed": passed, "digests": self._digests.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a `state`; what belongs to rules that are gone is dropped."""
         found = [Incident(**row) for row in state["incidents"] if row["rule"] in self._rules]
         self._incidents = {each.key: each for each in found}
+        # A state of before has none, nor any order.
+        self._passed = [Incident(**row) for row in state.get("passed", ()) if row["rule"] in self._rules]
         self._digests.restore(state["digests"])
 
 

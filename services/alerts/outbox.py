@@ -77,6 +77,13 @@ class _Counted:
         return outcome
 
 
+class _UnforeseenError(RiverrunError):
+    """A mistake of ours or of a library.
+
+    It must not end a thread: nobody would start it again, and few would learn that it ended.
+    """
+
+
 @dataclass(slots=True)
 class _Delivery:
     subscription: Subscription
@@ -121,7 +128,7 @@ class Outbox:
         waits = Backoff(0.5, 30.0)
         while not stop.is_set():
             try:
-                if self._deliver(subscription, stop.wait):
+                if self._try(subscription, stop.wait):
                     return
             except SettingsError as error:
                 _LOG.error("nothing is delivered to %s: %s", subscription.name, error)
@@ -129,9 +136,20 @@ class Outbox:
                     return
                 # Rights may be given back, and until then somebody has to be told.
                 stop.wait(waits.next())
+            except _UnforeseenError as error:
+                _LOG.error("deliveries to %s begin again: %s", subscription.name, error, exc_info=error)
+                stop.wait(waits.next())
             except RiverrunError as error:
                 _LOG.warning("deliveries to %s begin again: %s", subscription.name, error)
                 stop.wait(waits.next())
+
+    def _try(self, subscription: Subscription, wait: Callable[[float], bool]) -> bool:
+        try:
+            return self._deliver(subscription, wait)
+        except RiverrunError:
+            raise
+        except Exception as error:
+            raise _UnforeseenError(f"an error that nobody expected, {error!r:.200}") from error
 
     def _deliver(self, subscription: Subscription, wait: Callable[[float], bool]) -> bool:
         """Deliver until told to stop, or until the receiver is gone; return whether it is."""

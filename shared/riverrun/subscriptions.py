@@ -85,7 +85,8 @@ def subscription_of(command: AlertCommand) -> Subscription:
 def _is_http(url: str) -> bool:
     try:
         parts = urlsplit(url)
-    except ValueError:
+        port = parts.port
+    except ValueError:  # of brackets, or of a port beyond 65535
         return False
     # A password in an address would be on the topic for everybody to read.
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0 and "@" not in parts.netloc

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
+from riverrun.incidents import MOMENTARY, MOST_PASSED, open_incidents
 from riverrun.pipeline.alerts import ChampionRule, DeadLetterRule, DriftRule, QualityRule, Route, SilenceRule
 from riverrun.records.items import Alert
 from services.alerts.core import AlertsCore
@@ -99,6 +101,32 @@ def test_what_happened_and_was_acknowledged_may_happen_anew() -> None:
     assert (second.status, second.author, second.incident) == ("raised", "", second.id)
 
 
+def test_what_passed_can_be_acknowledged_later() -> None:
+    """A finding does not end. Long after its cooldown, and after another of its kind, somebody may look at it."""
+    told = Told(DriftRule(name="d", cooldown="6h", escalate_after="1h"))
+    (first,) = told.tell(finding("f", START))
+    escalated = told.tell(*levels([0.9] * 3, START + 30 * DAY, DAY))
+    assert statuses(escalated) == ["escalated"] * 3
+    (other,) = told.tell(evaluation(0.9, START + 60 * DAY), finding("f", START + 61 * DAY))
+    assert (other.status, other.incident, other.severity) == ("raised", other.id, "warning")
+    (noted,) = told.tell(command("acknowledge", alert=escalated[-1].id, note="seen"))
+    assert (noted.status, noted.incident, noted.subject) == ("acknowledged", first.id, first.subject)
+    assert (noted.author, noted.note, noted.severity, noted.level) == ("ada", "seen", "critical", 3)
+    assert told.step(command("acknowledge", "c-2", alert=first.id)).troubles
+    assert statuses(told.tell(command("acknowledge", "c-3", alert=other.id))) == ["acknowledged"]
+
+
+def test_only_so_many_that_passed_are_remembered() -> None:
+    """Else the state would grow with every finding that nobody looks at: the oldest are forgotten, and not open."""
+    told = Told(DriftRule(name="d", cooldown="1h", burst=MOST_PASSED * 2))
+    found = told.tell(*(finding(f"f{number}", START) for number in reversed(range(MOST_PASSED + 2))))
+    told.tell(evaluation(0.9, START + DAY))
+    assert list(open_incidents(found)) == [alert.id for alert in found[2:]]
+    answers = [told.step(command("acknowledge", f"c-{n}", alert=each.id)) for n, each in enumerate(found[:4])]
+    assert [len(answer.alerts) for answer in answers] == [0, 0, 1, 1]
+    assert len(told.core.incidents.open()) == MOST_PASSED - 2
+
+
 def test_what_nobody_acknowledges_is_escalated_thrice() -> None:
     """Each time one step more severe, up to critical, and at its interval of the clock."""
     told = Told(quality(severity="info", escalate_after="10m"))
@@ -120,6 +148,18 @@ def test_what_is_over_is_not_escalated() -> None:
     (change,) = told.tell(alias("other"))
     told.tell(command("acknowledge", alert=change.id))
     assert told.pass_time(3_600) == []
+
+
+def test_what_comes_back_is_as_severe_as_its_rule_says() -> None:
+    """Escalated, over, and bad again within the cooldown: told after it as any other, not as what nobody looked at."""
+    told = Told(quality(escalate_after="10m"))
+    told.tell(evaluation(0.5, START))
+    assert [alert.severity for alert in told.pass_time(700)] == ["critical"]
+    found = told.tell(*levels([0.9] + [0.5] * 5, START + HOUR))
+    assert [(alert.status, alert.severity, alert.level) for alert in found] == [
+        ("resolved", "critical", 1),
+        ("raised", "warning", 0),
+    ]
 
 
 def test_a_noisy_rule_tells_the_rest_in_a_digest() -> None:
@@ -189,6 +229,8 @@ def test_wrong_subscriptions_are_refused() -> None:
         {"url": "ftp://b.example/"},
         {"url": "https://ada:pass@b.example/"},
         {"url": "https://[b.example/"},
+        {"url": "https://b.example:65536/"},
+        {"url": "https://b.example:0/"},
         {"min_severity": "dire"},
         {"segments": ("UA",)},
         {"channel": "apprise"},
@@ -196,7 +238,9 @@ def test_wrong_subscriptions_are_refused() -> None:
     for number, wrong in enumerate(wrongs):
         assert told.step(command("subscribe", f"c-{number}", **{**right, **wrong})).troubles, wrong
     assert [each.name for each in told.core.subscriptions.all()] == ["fixed"]
-    assert told.step(command("subscribe", "right", **right)).troubles == ()
+    for number, port in enumerate((1, 8443, 65535)):
+        fine = {**right, "url": f"https://b.example:{port}/"}
+        assert told.step(command("subscribe", f"right-{number}", **fine)).troubles == ()
 
 
 RULES = (
@@ -225,17 +269,60 @@ facts: st.SearchStrategy[Fact | None] = st.one_of(
 )
 
 
-@given(st.lists(facts, max_size=40), st.integers(0, 40))
-def test_a_restored_core_goes_on_as_if_nothing_had_been(facts: list[Fact | None], cut: int) -> None:
+def test_a_state_of_before_is_read() -> None:
+    """One that knows nothing of what passed, nor in which order incidents were told."""
+    told = Told(*RULES)
+    (first,) = told.tell(finding("f", START))
+    state = orjson.loads(orjson.dumps(told.core.state()))
+    del state["cooldowns"]["passed"]
+    for row in state["cooldowns"]["incidents"]:
+        del row["order"]
+    told.core.restore(told.core.position, state)
+    (second,) = told.tell(finding("g", START))
+    assert [each.id for each in told.core.incidents.open()] == [first.id, second.id]
+
+
+actions = st.one_of(facts, facts, facts, st.integers(0, 40))
+"""A fact; or the number of the alert, of those told so far, that somebody acknowledges."""
+
+
+def play(told: Told, actions: Sequence[Fact | int | None]) -> list[Alert]:
+    """Let all of it happen; return the alerts."""
+    found: list[Alert] = []
+    for number, action in enumerate(actions):
+        if isinstance(action, int):
+            alert = found[action % len(found)].id if found else "none"
+            found += told.tell(command("acknowledge", f"a-{number}", alert=alert))
+        else:
+            found += told.tell(action)
+    return found
+
+
+@given(st.lists(actions, max_size=40), st.integers(0, 40))
+def test_a_restored_core_goes_on_as_if_nothing_had_been(actions: list[Fact | int | None], cut: int) -> None:
     """State, written as JSON and read back at any point, with signals told again, gives the very same alerts."""
     told = Told(*RULES)
-    whole = told.tell(*facts)
+    whole = play(told, actions)
     first = AlertsCore(pipeline_of(*RULES))
     found = [alert for each in told.signals[:cut] for alert in first.step(each).alerts]
     second = AlertsCore(pipeline_of(*RULES))
     second.restore(first.position, orjson.loads(orjson.dumps(first.state())))
     found += [alert for each in told.signals for alert in second.step(each).alerts]
     assert found == whole
+
+
+@given(st.lists(actions, max_size=60))
+def test_the_alerts_tell_what_is_open(actions: list[Fact | int | None]) -> None:
+    """Who reads the topic finds the very incidents that can be acknowledged, in the same order; and they can be."""
+    told = Told(*RULES)
+    last = open_incidents(play(told, actions))
+    assert [each.id for each in told.core.incidents.open() if each.momentary] == [
+        incident for incident, alert in last.items() if alert.kind in MOMENTARY
+    ]
+    assert {each.id for each in told.core.incidents.open()} == set(last)
+    for incident, alert in last.items():
+        answer = told.tell(command("acknowledge", f"late-{incident}", alert=alert.id))
+        assert statuses(answer) == ["acknowledged"] * (alert.status != "acknowledged")
 
 
 @given(st.lists(facts, max_size=60))

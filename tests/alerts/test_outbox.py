@@ -16,6 +16,7 @@ from riverrun.adapters.kafka_bookmark import KafkaBookmark
 from riverrun.adapters.kafka_log import KafkaLog
 from riverrun.delivery.apprise_channel import AppriseChannel
 from riverrun.delivery.courier import Pace
+from riverrun.delivery.messages import Channel
 from riverrun.delivery.signing import Signer
 from riverrun.embedded import ClientProperties
 from riverrun.errors import SettingsError
@@ -100,8 +101,13 @@ class World:
         self._alerts.write(alerts)
 
     @contextmanager
-    def outbox(self, port: int) -> Iterator[Outbox]:
-        """Run an outbox whose webhooks may go to this port."""
+    def outbox(self, port: int, wrong: Callable[[], None] = lambda: None) -> Iterator[Outbox]:
+        """Run an outbox whose webhooks may go to this port; ``wrong`` is called whenever it begins to deliver."""
+
+        def channel(subscription: Subscription) -> Channel:
+            wrong()
+            return channel_of(subscription, settings)
+
         settings = {"RIVERRUN_CHANNEL_HOOK": SECRET, "RIVERRUN_WEBHOOK_ALLOW": f"127.0.0.1:{port}"}
         ports = OutboxPorts(
             log=self.log,
@@ -109,7 +115,7 @@ class World:
             topic=TOPIC,
             pipeline=NAME,
             bookmark=self.notes.open,
-            channel=lambda subscription: channel_of(subscription, settings),
+            channel=channel,
             meter=self.meter,
             # The log in memory does not wait for records: who asks it again and again must wait by himself.
             pace=lambda wait: Pace(lambda seconds: wait(min(max(seconds, 0.01), 0.05))),
@@ -202,6 +208,24 @@ def test_one_that_fails_does_not_hold_up_another() -> None:
         outbox.refresh([bad, unset, hook(receiver.port, "good")])
         until(lambda: "/good" in [path for path, _, _ in receiver.requests])
     assert "/unset" not in [path for path, _, _ in receiver.requests]
+
+
+def test_an_error_of_ours_does_not_end_deliveries(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever is raised is told in the log, with where it comes from; then it begins again."""
+    errors = [KeyError("nobody thought of that")]
+
+    def wrong() -> None:
+        if errors:
+            raise errors.pop()
+
+    world = World()
+    with running() as receiver, world.outbox(receiver.port, wrong) as outbox:
+        outbox.refresh([hook(receiver.port)])
+        world.tell(alert(0, "ops"))
+        until(lambda: len(receiver.requests) == 1)
+    (told,) = [each for each in caplog.records if each.exc_info]
+    assert "ops" in told.getMessage()
+    assert "nobody thought of that" in caplog.text
 
 
 def test_a_gone_receiver_is_left_alone() -> None:

@@ -176,7 +176,8 @@ def finds(*addresses: str) -> Resolve:
 def test_every_address_of_a_host_is_checked() -> None:
     """One private address among public ones is enough to be refused: nobody says which would be taken."""
     place = parse_url("https://example.com/")
-    assert locate(place, frozenset(), finds("8.8.8.8", "1.1.1.1")).address == "8.8.8.8"
+    found = locate(place, frozenset(), finds("8.8.8.8", "1.1.1.1", "8.8.8.8"))
+    assert found.addresses == ("8.8.8.8", "1.1.1.1")
     for order in (["8.8.8.8", "10.0.0.1"], ["10.0.0.1", "8.8.8.8"], ["8.8.8.8", "fe80::1%eth0"], ["nonsense"]):
         with pytest.raises(ForbiddenError):
             locate(place, frozenset(), finds(*order))
@@ -199,7 +200,7 @@ def test_the_operator_may_allow_a_host_by_its_name_and_port() -> None:
     """Then it need not be public, nor speak TLS; another spelling of the same address is not allowed by that."""
     allowed = allowed_hosts({"RIVERRUN_WEBHOOK_ALLOW": " Localhost:8080,hooks.lan ,127.0.0.1"})
     assert locate(parse_url("http://localhost:8080/x", allowed), allowed, finds("127.0.0.1")).port == 8080
-    assert locate(parse_url("http://hooks.lan/", allowed), allowed, finds("10.0.0.7")).address == "10.0.0.7"
+    assert locate(parse_url("http://hooks.lan/", allowed), allowed, finds("10.0.0.7")).addresses == ("10.0.0.7",)
     assert parse_url("https://127.0.0.1/", allowed).host == "127.0.0.1"
     for other in ("http://localhost:8081/", "http://hooks.lan.example.com/"):
         with pytest.raises(ForbiddenError):

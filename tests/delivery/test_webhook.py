@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -128,6 +134,153 @@ def test_a_certificate_of_another_host_is_refused(tmp_path: Path) -> None:
     assert outcome.result is Result.FAILED
     assert "CERTIFICATE_VERIFY_FAILED" in outcome.why
     assert receiver.requests == []
+
+
+@contextmanager
+def answering(act: Callable[[socket.socket], None], context: ssl.SSLContext | None = None) -> Iterator[int]:
+    """Run a receiver that does something odd with its one connection; the port is what is yielded."""
+
+    def serve() -> None:
+        plain, _ = server.accept()
+        taken = context.wrap_socket(plain, server_side=True) if context is not None else plain
+        with taken, suppress(OSError):
+            act(taken)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def dripping(connection: socket.socket) -> None:
+    """Answer, a byte at a time, and never to the end."""
+    connection.sendall(b"HTTP/1.1 204 No Content\r\nx: ")
+    while True:
+        connection.sendall(b"x")
+        time.sleep(0.05)
+
+
+def continuing(connection: socket.socket) -> None:
+    """Ask for the rest for ever."""
+    while True:
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+
+
+def silent(connection: socket.socket) -> None:
+    """Take all and say nothing."""
+    while connection.recv(65536):
+        pass
+
+
+@pytest.mark.parametrize("act", [dripping, continuing, silent])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_attempt_ends_whatever_the_receiver_does(
+    act: Callable[[socket.socket], None], scheme: str, tmp_path: Path
+) -> None:
+    """Each byte may come in time: the attempt as a whole has a limit. Else one receiver would hold its courier."""
+    server, client = make_contexts(tmp_path, HOST)
+    with answering(act, server if scheme == "https" else None) as port:
+        resolve = Rebinding("127.0.0.1")
+        hook = Webhook(f"{scheme}://{HOST}:{port}/", SIGNER, frozenset({HOST}), resolve, client, limit_s=0.5)
+        began = time.monotonic()
+        outcome = hook.deliver(MESSAGE)
+        assert 0.4 < time.monotonic() - began < 5
+    assert outcome.result is Result.FAILED
+    assert "Timeout" in outcome.why
+
+
+def test_an_attempt_ends_in_the_middle_of_a_handshake() -> None:
+    """The beginning of a long TLS record, byte by byte, is no answer either."""
+
+    def act(connection: socket.socket) -> None:
+        connection.sendall(b"\x16\x03\x03\x40\x00\x02")
+        while True:
+            connection.sendall(b"\x00")
+            time.sleep(0.05)
+
+    with answering(act) as port:
+        hook = Webhook(f"https://{HOST}:{port}/", SIGNER, frozenset({HOST}), Rebinding("127.0.0.1"), limit_s=0.5)
+        began = time.monotonic()
+        assert hook.deliver(MESSAGE).result is Result.FAILED
+        assert 0.4 < time.monotonic() - began < 5
+
+
+def test_a_receiver_that_reads_nothing_is_left() -> None:
+    """What is too much for the connection's buffers is not waited for without end either."""
+    done = threading.Event()
+    with answering(lambda connection: void(done.wait(10))) as port:
+        large = replace(MESSAGE, body=bytes(64 << 20))
+        outcome = replace(local(port), limit_s=0.5).deliver(large)
+        done.set()
+    assert outcome.result is Result.FAILED
+
+
+def void(anything: object) -> None:
+    """Drop a result."""
+    del anything
+
+
+def test_an_answer_in_time_is_taken() -> None:
+    """In several pieces, after ``100 Continue``: receivers may be slow."""
+
+    def act(connection: socket.socket) -> None:
+        for piece in (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 20", b"4 No Content\r\n", b"\r\n"):
+            connection.sendall(piece)
+            time.sleep(0.05)
+
+    with answering(act) as port:
+        assert local(port).deliver(MESSAGE).result is Result.DELIVERED
+
+
+def test_the_next_address_is_tried_when_one_is_down(tmp_path: Path) -> None:
+    """All were checked; the first refuses the connection, and the second has it, under the host's name as ever."""
+    server, client = make_contexts(tmp_path, HOST)
+    with running(server) as receiver:
+        hook = Webhook(f"https://{HOST}:{receiver.port}/", SIGNER, frozenset({HOST}), down_and_up, client)
+        assert hook.deliver(MESSAGE).result is Result.DELIVERED
+    assert receiver.names == [HOST]
+    assert len(receiver.requests) == 1
+
+
+def down_and_up(host: str, port: int) -> Sequence[str]:
+    """Find three addresses of this machine; nobody listens at the first two."""
+    return ["127.0.0.2", "127.0.0.3", "127.0.0.1"]
+
+
+def test_an_address_that_does_not_answer_leaves_time_for_the_next() -> None:
+    """One that takes connections and never completes them may use its share of the attempt's time, and no more."""
+    with running() as receiver, full(receiver.port):
+        hook = Webhook(f"http://{HOST}:{receiver.port}/", SIGNER, frozenset({HOST}), down_and_up, limit_s=3.0)
+        began = time.monotonic()
+        assert hook.deliver(MESSAGE).result is Result.DELIVERED
+        assert 0.9 < time.monotonic() - began < 3
+
+
+@contextmanager
+def full(port: int) -> Iterator[None]:
+    """Listen at the first address of `down_and_up`, with so full a queue that nobody is connected any more."""
+    with socket.create_server(("127.0.0.2", port), backlog=0):
+        waiting = [socket.socket() for _ in range(4)]
+        try:
+            for each in waiting:
+                each.setblocking(False)
+                each.connect_ex(("127.0.0.2", port))
+            yield
+        finally:
+            for each in waiting:
+                each.close()
+
+
+def test_only_the_addresses_that_were_checked_are_tried() -> None:
+    """When none of them answers that is a failure, which names the host."""
+    with running() as receiver:
+        port = receiver.port
+    hook = Webhook(f"http://{HOST}:{port}/", SIGNER, frozenset({HOST}), down_and_up)
+    outcome = hook.deliver(MESSAGE)
+    assert outcome.result is Result.FAILED
+    assert HOST in outcome.why
 
 
 def test_a_receiver_that_is_away_is_a_failure() -> None:

@@ -68,10 +68,19 @@ def test_a_storm_shows_what_was_told_during_it() -> None:
     ]
     told[2].severity = "critical"
     titles = [f"- title {blizzard + number}" for number in (3, 2, 1)]
-    assert _rows(storms_table(told)) == [
+    assert _rows(storms_table(told, end=0)) == [
         ["the blizzard of 8 and 9 February", "4", titles[0]],
         *(["", "", title] for title in titles[1:]),
     ]
+
+
+def test_a_storm_without_alerts_is_shown_unless_the_run_ended_before() -> None:
+    """That nothing was told is something to see; of what was not replayed nothing can be said."""
+    july = round(datetime(2013, 7, 20, tzinfo=UTC).timestamp() * 1_000)
+    told = [_alert(round(datetime(2013, 6, 20, tzinfo=UTC).timestamp() * 1_000) // HOUR)]
+    thunder = ["thunderstorms, 13 June to 15 July", "1", f"- {told[0].title}"]
+    assert _rows(storms_table(told, end=july)) == [["the blizzard of 8 and 9 February", "0", "none"], thunder]
+    assert _rows(storms_table([], end=round(datetime(2013, 2, 10, tzinfo=UTC).timestamp() * 1_000))) == []
 
 
 def test_findings_of_drift_are_summed_up_by_kind() -> None:

@@ -1,7 +1,7 @@
 """Where a webhook may go: a public address, found once, or a host that the operator allows by name.
 
-A name is looked up once for each attempt, every address found is checked, and the connection is made to one that was:
-a name server that says something else the next moment (rebinding) is not asked again.
+A name is looked up once for each attempt, every address found is checked, and connections are made to these alone: a
+name server that says something else the next moment (rebinding) is not asked again.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class UnresolvedError(RiverrunError):
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A webhook's address, taken apart, with the IP address to connect to.
+    """A webhook's address, taken apart, with the IP addresses to connect to: the first, or else the next.
 
     ``host`` is what the certificate must be for; ``target`` the path and query.
     """
@@ -56,7 +56,7 @@ class Destination:
     host: str
     port: int
     target: str
-    address: str = ""
+    addresses: tuple[str, ...] = ()
 
 
 def allowed_hosts(environment: Mapping[str, str]) -> frozenset[str]:
@@ -119,7 +119,7 @@ def look_up(host: str, port: int) -> Sequence[str]:
 
 
 def locate(destination: Destination, allowed: frozenset[str], resolve: Resolve = look_up) -> Destination:
-    """Look a host up, once; return the destination with the address to connect to.
+    """Look a host up, once; return the destination with the addresses to connect to, each checked.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def locate(destination: Destination, allowed: frozenset[str], resolve: Resolve =
             address = _literal(text)
             if address is None or not is_public(address):
                 raise _not_public(host, text)
-    return Destination(destination.scheme, host, destination.port, destination.target, found[0])
+    return Destination(destination.scheme, host, destination.port, destination.target, tuple(found))
 
 
 def _literal(text: str) -> IPv4Address | IPv6Address | None:

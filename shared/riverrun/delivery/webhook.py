@@ -1,4 +1,4 @@
-"""Webhooks: a signed POST, to the very address that was checked.
+"""Webhooks: a signed POST, to an address that was checked, answered in time or tried again.
 
 The standard library's client is used as it is: it follows no redirect and looks at no proxy setting.
 """
@@ -6,28 +6,22 @@ The standard library's client is used as it is: it follows no redirect and looks
 from __future__ import annotations
 
 import http.client
-import socket
 import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from riverrun.delivery.destinations import (
-    Destination,
-    ForbiddenError,
-    Resolve,
-    UnresolvedError,
-    locate,
-    look_up,
-    parse_url,
-)
+from riverrun.delivery.connections import Deadline, PinnedConnection
+from riverrun.delivery.destinations import ForbiddenError, Resolve, UnresolvedError, locate, look_up, parse_url
 from riverrun.delivery.messages import Message, Outcome, Result
 from riverrun.delivery.signing import Signer
 
 __all__ = ["Webhook"]
 
-_TIMEOUT_S: Final = 10.0
+_LIMIT_S: Final = 10.0
+"""For an attempt as a whole; less than what the alerts service waits for its couriers when it ends."""
+
 _MOST_WAIT_S: Final = 3_600.0
 _GONE: Final = 410
 
@@ -50,6 +44,8 @@ class Webhook:
         Checks certificates.
     clock
         Seconds since the epoch, for the signature.
+    limit_s
+        How long an attempt may take, in seconds, from when the host is found until the answer is there.
     """
 
     url: str
@@ -58,6 +54,7 @@ class Webhook:
     resolve: Resolve = look_up
     context: ssl.SSLContext = field(default_factory=ssl.create_default_context)
     clock: Callable[[], float] = time.time
+    limit_s: float = _LIMIT_S
 
     def deliver(self, message: Message) -> Outcome:
         """Post the message's body. Any 2xx is taken as receipt; 410 says that the receiver is gone for good."""
@@ -70,7 +67,8 @@ class Webhook:
             "user-agent": "riverrun",
             **self.signer.headers(message.id, int(self.clock()), message.body),
         }
-        connection = _connection(place, self.context)
+        context = self.context if place.scheme == "https" else None
+        connection = PinnedConnection(place, context, Deadline(self.limit_s))
         try:
             connection.request("POST", place.target, message.body, headers)
             response = connection.getresponse()
@@ -92,28 +90,3 @@ def _judge(host: str, response: http.client.HTTPResponse) -> Outcome:
 
 def _asked_wait(text: str) -> float:
     return min(float(text), _MOST_WAIT_S) if text.isascii() and text.isdecimal() else 0.0
-
-
-class _PinnedConnection(http.client.HTTPConnection):
-    """A connection to an address that was found before; for TLS the certificate must be the host's all the same."""
-
-    def __init__(self, place: Destination, context: ssl.SSLContext | None) -> None:
-        super().__init__(place.host, place.port, timeout=_TIMEOUT_S)
-        self._place = place
-        self._context = context
-
-    def connect(self) -> None:
-        """Connect."""
-        plain = socket.create_connection((self._place.address, self._place.port), _TIMEOUT_S)
-        if self._context is None:
-            self.sock = plain
-            return
-        try:
-            self.sock = self._context.wrap_socket(plain, server_hostname=self._place.host)
-        except BaseException:
-            plain.close()
-            raise
-
-
-def _connection(place: Destination, context: ssl.SSLContext) -> _PinnedConnection:
-    return _PinnedConnection(place, context if place.scheme == "https" else None)
