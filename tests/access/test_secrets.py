@@ -222,7 +222,7 @@ def test_the_alerts_service_tells_no_secret(folded: Castle, told: Told, collecto
         {"RIVERRUN_REDIS": "http://admin:{secret}@127.0.0.1"},
         {"RIVERRUN_MODEL_KEY": "{secret}"},
         {"RIVERRUN_MODEL_TRUSTED_KEYS": "{secret}"},
-        {"RIVERRUN_MODEL_STORE": "ftp://user:{secret}@127.0.0.1:1/models"},
+        {"RIVERRUN_MODEL_STORE": "no-such-protocol://user:{secret}@127.0.0.1:1/models"},
         {"SCHEMA_REGISTRY_URL": "http://user:{secret}@127.0.0.1:1"},
         {"SCHEMA_REGISTRY_URL": "user:{secret}@127.0.0.1:1"},
         {"OTEL_EXPORTER_OTLP_ENDPOINT": _NOWHERE, "OTEL_EXPORTER_OTLP_HEADERS": "authorization: Bearer {secret}"},

@@ -17,6 +17,7 @@ from riverrun.masking import mask_url
 
 # A marker no URL holds by chance: were the secrets "a", any "a" in a repr would look like a leak.
 secrets = st.text(min_size=1, max_size=20).map(lambda text: f"s3cr3t{text}")
+users = st.text(min_size=1, max_size=20).filter(lambda text: "s3cr3t" not in text)
 broken_passwords = st.text(alphabet="@:/?#&=%[] \n,", max_size=8).map(lambda text: f"s3cr3t{text}s3cr3t")
 
 
@@ -108,7 +109,7 @@ def test_files_and_options_add_to_the_url(tmp_path: Path) -> None:
     }
 
 
-@given(user=secrets, password=secrets.map(lambda text: text.replace("\r", "").replace("\n", "")))
+@given(user=users, password=secrets.map(lambda text: text.replace("\r", "").replace("\n", "")))
 def test_passwords_may_come_from_files(tmp_path_factory: pytest.TempPathFactory, user: str, password: str) -> None:
     """A password in a file is that of the URL's user, whatever it is made of, and the rest of the URL stays."""
     file = tmp_path_factory.getbasetemp() / "password"
@@ -134,7 +135,7 @@ def test_passwords_may_come_from_files(tmp_path_factory: pytest.TempPathFactory,
         "sasl.password": password,
     }
     assert servers.redis_url == f"rediss://{quoted(user)}:{quoted(password)}@cache:6380/1?ssl_ca_certs=ca.pem"
-    assert password in user or password not in repr(servers)
+    assert "s3cr3t" not in repr(servers)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from typing import Final
 
 from fsspec.core import url_to_fs
 
-from riverrun.errors import Dependency, RiverrunError, UnavailableError
+from riverrun.errors import Dependency, RiverrunError, SettingsError, UnavailableError
 from riverrun.masking import MASK, mask_url
 
 __all__ = ["MissingModelError", "ModelStore", "ModelStoreUnavailableError", "StoredModel"]
@@ -25,9 +25,6 @@ _NAME: Final = re.compile(r"(\d{12})-([0-9a-f]{16})\.model")
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]")
 _WHOLE_PUT: Final = frozenset({"memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "r2"})
 """Protocols whose objects appear only when complete; elsewhere a file is written beside and renamed."""
-
-_NO_BACKEND: Final = (ImportError, ValueError, TypeError, OSError, EOFError)
-"""What is raised where a backend is missing, takes no such URL, or connects at once and cannot."""
 
 
 class MissingModelError(RiverrunError):
@@ -74,12 +71,15 @@ class ModelStore:
         self._secret = _user_info(url)
         try:
             filesystem, root = url_to_fs(url)
-        except _NO_BACKEND as error:
+        except (ImportError, ValueError, TypeError) as error:
             # No cause: it may quote the URL.
-            raise ModelStoreUnavailableError(
-                f"the model store's URL {self._shown!r} cannot be used: {self._told(error)}",
+            raise SettingsError(
+                f"RIVERRUN_MODEL_STORE is {self._shown!r}, which cannot be used: {self._told(error)}",
                 hint="install fsspec's package for that protocol (s3fs, gcsfs), or give a folder",
             ) from None
+        except (OSError, EOFError) as error:
+            # Some backends connect at once.
+            raise self._unavailable("reached", error) from None
         self._files = filesystem
         self._root = root.rstrip("/")
         protocols = filesystem.protocol
