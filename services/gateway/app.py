@@ -57,7 +57,6 @@ def create_app(parts: Parts, keys: Keys) -> Gate:
         redirect_slashes=False,
         lifespan=life,
     )
-    app.state.body_timeout_s = parts.settings.body_timeout_s
     routers = [*(group.routes(parts) for group in _GROUPS), _documents(app, parts)]
     for router in routers:
         app.include_router(router)

@@ -6,7 +6,6 @@ key is not valid, but for the few paths that are open to all.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import logging
@@ -22,12 +21,15 @@ from services.gateway.problems import Problem, ProblemKind, respond
 from services.gateway.rates import Rates
 from services.gateway.settings import GatewaySettings
 
-__all__ = ["CALLER", "OPEN_PATHS", "Gate", "Keys", "Tally", "read_body"]
+__all__ = ["CALLER", "CALLER_NOW", "OPEN_PATHS", "Gate", "Keys", "Tally", "read_body"]
 
 _LOG: Final = logging.getLogger(__name__)
 
 CALLER: Final = "riverrun.caller"
 """Where the gate puts the caller's key in a request's scope."""
+
+CALLER_NOW: Final = "riverrun.caller-now"
+"""Where it puts what tells of a scope whose key is in it by now: None once that is not valid any more."""
 
 OPEN_PATHS: Final = frozenset({"/health/live", "/health/ready"})
 """What can be asked without a key: whether the process lives and works."""
@@ -90,13 +92,17 @@ class Gate:
             return
         tally = self._tally
         answering = self._answering(send)
+        try:
+            receive = self._admit(scope, receive)
+        except Problem as problem:
+            await respond(problem)(scope, receive, answering)
+            return
+        if scope["path"] in OPEN_PATHS:
+            # Whoever has no key takes no place from those who have, and is told that it lives when there is none left.
+            await self._app(scope, receive, answering)
+            return
         tally.in_work += 1
         try:
-            try:
-                receive = self._admit(scope, receive)
-            except Problem as problem:
-                await respond(problem)(scope, receive, answering)
-                return
             await self._app(scope, receive, answering)
         finally:
             tally.in_work -= 1
@@ -116,15 +122,16 @@ class Gate:
     def _admit(self, scope: Scope, receive: Receive) -> Receive:
         """Check the key, the rate and the announced size; return what the body is to be received by."""
         settings = self._settings
-        if self._tally.in_work > settings.max_concurrent:
-            raise Problem(ProblemKind.UNAVAILABLE, "too many requests are in work", headers={"Retry-After": "1"})
         if "\n" in scope["path"]:
             # Starlette's expressions end in `$`, which lets a line end follow: such a path would be taken for another.
             raise Problem(ProblemKind.NOT_FOUND)
         headers: Mapping[bytes, bytes] = dict(scope["headers"])
         now = time.monotonic()
         if scope["path"] not in OPEN_PATHS:
+            if self._tally.in_work >= settings.max_concurrent:
+                raise Problem(ProblemKind.UNAVAILABLE, "too many requests are in work", headers={"Retry-After": "1"})
             scope[CALLER] = caller = self._identify(headers, scope, now)
+            scope[CALLER_NOW] = self._caller_now
             wait = self._rates.wait(caller.id, now)
             if wait:
                 raise _too_many(wait, f"the key allows {settings.rate} requests a second")
@@ -135,14 +142,20 @@ class Gate:
             return receive
         return _Counted(receive, settings.max_body_bytes)
 
-    def _identify(self, headers: Mapping[bytes, bytes], scope: Scope, now: float) -> ApiKey:
+    def _caller_now(self, scope: Scope) -> ApiKey | None:
+        return self._key(dict(scope["headers"]), time.monotonic())
+
+    def _key(self, headers: Mapping[bytes, bytes], now: float) -> ApiKey | None:
         if now - self._refreshed >= _REFRESH_S:
             self._refreshed = now
             try:
                 self._keys.refresh()
             except KeyFileError as error:
                 _LOG.error("the keys known so far stay: %s", error)
-        key = self._keys.identify(_key_text(headers), time.time_ns() // 1_000_000)
+        return self._keys.identify(_key_text(headers), time.time_ns() // 1_000_000)
+
+    def _identify(self, headers: Mapping[bytes, bytes], scope: Scope, now: float) -> ApiKey:
+        key = self._key(headers, now)
         if key is None:
             # A right key is never kept out for the wrong ones that came from its address: that may be a proxy's.
             client = scope.get("client")
@@ -202,26 +215,19 @@ def _too_large(limit: int) -> Problem:
     return Problem(ProblemKind.TOO_LARGE, f"a body may have {limit} bytes", headers={"Connection": "close"})
 
 
-async def read_body(receive: Receive, timeout_s: float) -> bytes:
-    """Return a request's body, which must come in within a time.
+async def read_body(receive: Receive) -> bytes:
+    """Return a request's body. How long it may take is watched below: by :class:`services.gateway.server.BoundedHttp`.
 
     Raises
     ------
     Problem
-        If it is too long, takes too long, or the caller went away.
+        If it is too long, or the caller went away or was hung up on.
     """
     message = await receive()
-    if not message.get("more_body", False):
-        return bytes(message.get("body", b""))
     parts = [message.get("body", b"")]
-    try:
-        async with asyncio.timeout(timeout_s):
-            while message.get("more_body", False):
-                message = await receive()
-                parts.append(message.get("body", b""))
-    except TimeoutError:
-        detail = f"the body did not come in within {timeout_s} s"
-        raise Problem(ProblemKind.BAD_REQUEST, detail, headers={"Connection": "close"}) from None
+    while message.get("more_body", False):
+        message = await receive()
+        parts.append(message.get("body", b""))
     if message["type"] == "http.disconnect":
         raise Problem(ProblemKind.BAD_REQUEST, "the caller went away")
     return b"".join(parts)

@@ -15,6 +15,7 @@ from services.gateway.guarded import SCOPE
 from services.gateway.openapi_problems import problem_response, problem_schema
 from services.gateway.parts import Parts
 from services.gateway.problems import ProblemKind
+from services.gateway.routes.documents import HTTPS_URL, NewWebhook
 
 __all__ = ["build", "events_body", "prediction_responses", "publish_responses"]
 
@@ -129,6 +130,8 @@ def build(app: FastAPI, parts: Parts) -> JsonSchema:
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     schemas["Problem"] = problem_schema()
+    if not parts.allowed_hosts:
+        schemas[NewWebhook.__name__]["properties"]["url"]["pattern"] = HTTPS_URL
     components["responses"] = {kind.name: problem_response(kind) for kind in ProblemKind}
     components["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},

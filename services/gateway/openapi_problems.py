@@ -50,7 +50,10 @@ _EXAMPLES: Final[dict[ProblemKind, dict[str, tuple[str, Members]]]] = {
         "subject": ("there is no subject 'nobody'", _CODE),
     },
     ProblemKind.METHOD: {"method": ("", {})},
-    ProblemKind.CONFLICT: {"declared": ("the subscription 'on-call' is the pipeline file's", {})},
+    ProblemKind.CONFLICT: {
+        "declared": ("the pipeline file declares the subscription 'on-call': change it there", {}),
+        "over": ("the incident of the alert 'a1' is over", {}),
+    },
     ProblemKind.TOO_LARGE: {"body": ("a body may have 1048576 bytes", {})},
     ProblemKind.NOT_JSON: {"type": ("send `Content-Type: application/json`", {})},
     ProblemKind.REFUSED: {

@@ -80,7 +80,8 @@ class Readiness(Protocol):
 class Parts:
     """Everything that the routes use.
 
-    ``admissions`` has one for each stream, by its name; ``close`` ends what was started for the gateway.
+    ``admissions`` has one for each stream, by its name; ``allowed_hosts`` are those that webhooks may go to though they
+    are not public; ``close`` ends what was started for the gateway.
     """
 
     pipeline: Pipeline
@@ -96,6 +97,7 @@ class Parts:
     asking: Asking
     readiness: Readiness
     settings: GatewaySettings
+    allowed_hosts: frozenset[str]
     tally: Tally
     traced: TracedRequests
     close: Callable[[], None]

@@ -1,18 +1,70 @@
-"""Schemas by subject and id: what a schema registry would say, from the ids that the pipeline uses."""
+"""Schemas by subject and id: what a schema registry says, or would say from the ids that the pipeline uses."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from riverrun.records.ids import Entry, SchemaIds
 
-__all__ = ["Registry", "Version"]
+__all__ = ["KnownSchemas", "Registry", "Version"]
 
 
-class Version(NamedTuple):
-    """A version of a subject's schema; versions count from 1 in the order in which they are known."""
+class Version(Protocol):
+    """A version of a subject's schema."""
+
+    @property
+    def subject(self) -> str:
+        """The subject."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """The version's number."""
+        ...
+
+    @property
+    def id(self) -> int:
+        """The schema's id."""
+        ...
+
+    @property
+    def schema(self) -> str:
+        """The schema's text."""
+        ...
+
+
+class Registry(Protocol):
+    """Looks schemas up, and never registers any; every call may take seconds, and raise `UnavailableError`."""
+
+    def schema(self, number: int) -> str:
+        """Return a schema's text by its id; raises `UnknownSchemaIdError`."""
+        ...
+
+    def subjects(self) -> list[str]:
+        """Return the subjects, sorted."""
+        ...
+
+    def numbers(self, subject: str) -> list[int]:
+        """Return the numbers of a subject's versions; none if it is not known."""
+        ...
+
+    def version(self, subject: str, name: str) -> Version | None:
+        """Return a version by its number or as ``latest``, or None if there is none."""
+        ...
+
+    def uses(self, number: int) -> list[tuple[str, int]]:
+        """Return the subjects that have a schema, and as which of their versions; none if it is not known."""
+        ...
+
+    def compatibility(self) -> str:
+        """Return by which rule schemas may change, in the registry's words."""
+        ...
+
+
+class _Known(NamedTuple):
+    """A version; they count from 1 in the order in which they are known."""
 
     subject: str
     version: int
@@ -20,8 +72,8 @@ class Version(NamedTuple):
     schema: str
 
 
-class Registry:
-    """Looks schemas up, and never registers any.
+class KnownSchemas:
+    """What there is where no registry is used: see `Registry`.
 
     Parameters
     ----------
@@ -43,15 +95,28 @@ class Registry:
         """Return the subjects, sorted."""
         return sorted({entry.subject for entry in self._entries()})
 
-    def versions(self, subject: str) -> list[Version]:
-        """Return a subject's versions; none if it is not known."""
-        found = [entry for entry in self._entries() if entry.subject == subject]
-        return [
-            Version(subject, number, entry.id, json.dumps(entry.schema, separators=(",", ":")))
-            for number, entry in enumerate(found, start=1)
-        ]
+    def numbers(self, subject: str) -> list[int]:
+        """Return the numbers of a subject's versions."""
+        return [each.version for each in self._versions(subject)]
 
-    def uses(self, number: int) -> list[Version]:
+    def version(self, subject: str, name: str) -> Version | None:
+        """Return a version."""
+        found = reversed(self._versions(subject))
+        return next((each for each in found if name in ("latest", str(each.version))), None)
+
+    def uses(self, number: int) -> list[tuple[str, int]]:
         """Return the versions that have an id."""
         subjects = {entry.subject for entry in self._entries() if entry.id == number}
-        return [each for subject in sorted(subjects) for each in self.versions(subject) if each.id == number]
+        versions = [each for subject in sorted(subjects) for each in self._versions(subject)]
+        return [(each.subject, each.version) for each in versions if each.id == number]
+
+    def compatibility(self) -> str:
+        """Every version can be read with every other: tests refuse, and ids are not given to, what cannot."""
+        return "FULL_TRANSITIVE"
+
+    def _versions(self, subject: str) -> list[_Known]:
+        found = [entry for entry in self._entries() if entry.subject == subject]
+        return [
+            _Known(subject, number, entry.id, json.dumps(entry.schema, separators=(",", ":")))
+            for number, entry in enumerate(found, start=1)
+        ]

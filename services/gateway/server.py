@@ -23,7 +23,9 @@ HEAD_S: Final = 10.0
 
 _SPOKEN: Final = ("1.1", "1.0")
 SILENT_S: Final = 30
-"""So many seconds a connection may be silent, before its first request as between two: clients keep some in reserve."""
+"""So many seconds a connection may be silent, before its first request as between two: clients keep some in reserve.
+As long may whoever was answered leave the answer lying.
+"""
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -31,21 +33,32 @@ class BoundedHttp(HttpToolsProtocol):
 
     The parser itself would collect headers for ever, take versions that are not spoken here, and requests that name no
     host, or two: what stands before us may read such a request in another way than we do.
+
+    No connection stays open because its other side says nothing, not all, or does not listen; and there are so many,
+    no more: each is a file of the process, whoever opened it. How long a body may take is watched here, below the
+    routes: a request whose body came in with its head costs no timer, and one that was refused long ago is watched too.
     """
 
+    most_connections: int
+    body_s: float
     _head = 0
     _is_begun = False
     _refusal: Problem | None = None
     _late: asyncio.TimerHandle | None = None
+    _deaf: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for the first head."""
+        """Wait for the first head, unless there are too many connections."""
         super().connection_made(cast("asyncio.Transport", transport))
-        self._await_head(SILENT_S)
+        if len(self.connections) > self.most_connections:
+            self._end(Problem(ProblemKind.UNAVAILABLE, "too many connections are open"))
+        else:
+            self._await(SILENT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
         self._await_nothing()
+        self._set_heard()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -56,10 +69,36 @@ class BoundedHttp(HttpToolsProtocol):
         if self._head >= 0:
             self._head += len(data)
         super().data_received(data)
-        if self._is_begun and self._late is None:
-            self._await_head(HEAD_S)
+        if self._late is None:
+            self._await_rest()
 
-    def _await_head(self, seconds: float) -> None:
+    def _await_rest(self) -> None:
+        """Wait for what has not come in yet; what has is answered, which takes as long as it takes."""
+        if self._is_begun:
+            self._await(HEAD_S)
+        elif self._head < 0:
+            self._await(self.body_s)
+        elif self.cycle is None or self.cycle.response_complete:
+            # Line ends between requests begin none, but they have ended uvicorn's own wait.
+            self._await(SILENT_S)
+
+    def pause_writing(self) -> None:
+        """Wait until the other side has fetched some of what it was answered."""
+        super().pause_writing()
+        self._deaf = self.loop.call_later(SILENT_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on: it listens."""
+        self._set_heard()
+        super().resume_writing()
+
+    def _set_heard(self) -> None:
+        if self._deaf is not None:
+            self._deaf.cancel()
+            self._deaf = None
+
+    def _await(self, seconds: float) -> None:
+        self._await_nothing()
         self._late = self.loop.call_later(seconds, self._give_up)
 
     def _await_nothing(self) -> None:
@@ -70,11 +109,38 @@ class BoundedHttp(HttpToolsProtocol):
     def _give_up(self) -> None:
         """Hang up on who says nothing, or not all, and tell the latter why, unless it is being told something."""
         self._late = None
-        is_answering = self.cycle is not None and not self.cycle.response_complete
-        if self._is_begun and not is_answering and not self.transport.is_closing():
+        if self.transport.is_closing():
+            # It was hung up on, and has not fetched the last of its answers.
+            self.transport.abort()
+        elif self.flow.read_paused:
+            # Nobody has fetched what is there, or another request is in work: that no more comes is not its fault.
+            self._await(HEAD_S)
+        elif self._head < 0:
+            self._give_up_body()
+        elif self._is_begun and (self.cycle is None or self.cycle.response_complete):
             self._end(Problem(ProblemKind.BAD_REQUEST, f"the head did not come in within {HEAD_S:.0f} s"))
         else:
-            self.transport.close()
+            self._hang_up()
+
+    def _give_up_body(self) -> None:
+        if self.pipeline or self.cycle.response_started:
+            self._hang_up()
+            return
+        # What waits for the body, or does something meanwhile, is told as if the caller had gone.
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
+        self._end(Problem(ProblemKind.BAD_REQUEST, f"the body did not come in within {self.body_s:.0f} s"))
+
+    def _hang_up(self) -> None:
+        """Close the connection when what was said is fetched, or when that takes too long."""
+        self.transport.close()
+        self._await(SILENT_S)
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request; if that was the last, see that the answer is fetched."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._await(SILENT_S)
 
     def on_message_begin(self) -> None:
         """Begin to count."""
@@ -110,6 +176,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Count again: another head follows."""
         self._head = 0
+        self._await_nothing()
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -124,7 +191,7 @@ class BoundedHttp(HttpToolsProtocol):
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
-        self.transport.close()
+        self._hang_up()
 
 
 def _too_long() -> Problem:
@@ -149,12 +216,17 @@ class GatewayServer(uvicorn.Server):
 
 def configure(gate: Gate, settings: GatewaySettings) -> uvicorn.Config:
     """Return how uvicorn is to serve the gate."""
+
+    class Http(BoundedHttp):
+        most_connections = settings.max_connections
+        body_s = settings.body_timeout_s
+
     return uvicorn.Config(
         gate,
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http=BoundedHttp,
+        http=Http,
         ws="none",
         lifespan="on",
         access_log=False,

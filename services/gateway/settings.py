@@ -30,6 +30,8 @@ class GatewaySettings:
         Longest body of a request.
     max_items
         Most events in one request.
+    max_connections
+        Connections that may be open at once; more are hung up on until some have ended.
     max_concurrent
         Requests in work at once; more are refused until some have ended.
     max_live
@@ -47,6 +49,7 @@ class GatewaySettings:
     guesses: int = 60
     max_body_bytes: int = 1_048_576
     max_items: int = 1_000
+    max_connections: int = 800
     max_concurrent: int = 512
     max_live: int = 64
     body_timeout_s: int = 10

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final, NamedTuple
 
+from riverrun.incidents import open_incidents
 from riverrun.models.follower import ModelFollower
 from riverrun.records.codecs import Codecs
 from riverrun.records.headers import Stamp
@@ -158,17 +159,15 @@ class AlertsView:
         with self._lock:
             return [heard for heard in self._alerts if heard.offset > after]
 
-    def open_incidents(self) -> list[Alert]:
-        """Return the last alert of each incident that is not over, oldest first."""
-        latest: dict[str, Alert] = {}
-        for heard in self.alerts():
-            latest.pop(heard.alert.incident, None)
-            latest[heard.alert.incident] = heard.alert
-        return [alert for alert in latest.values() if alert.status not in ("resolved", "digest")]
+    def find(self, name: str) -> Alert | None:
+        """Return the newest alert of the incident that a text names, by its own id or an alert's; None if none is."""
+        heard = self.alerts()
+        incident = next((each.alert.incident for each in heard if name in (each.alert.id, each.alert.incident)), None)
+        return next((each.alert for each in reversed(heard) if each.alert.incident == incident), None)
 
-    def knows(self, name: str) -> bool:
-        """Tell whether a text is an alert's or an incident's id."""
-        return any(name in (heard.alert.id, heard.alert.incident) for heard in self.alerts())
+    def open_incidents(self) -> frozenset[str]:
+        """Return the incidents that can be acknowledged."""
+        return frozenset(open_incidents(heard.alert for heard in self.alerts()))
 
     def subscriptions(self) -> list[Subscription]:
         """Return the subscriptions in force that were made by commands, by name."""

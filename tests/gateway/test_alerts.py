@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
+from riverrun.launch.session import Session
 from riverrun.records.headers import Stamp
 from riverrun.records.items import AlertCommand, Source
 from riverrun.records.topics import Kind
 from riverrun.subscriptions import subscription_of
-from tests.gateway.world import DECLARED, NAME, GatewayWorld, until
+from services.gateway.settings import GatewaySettings
+from tests.gateway.world import DECLARED, NAME, GatewayWorld, RunningGateway, until
 
 BASE = f"/v1/pipelines/{NAME}"
 
@@ -120,8 +123,47 @@ def test_an_alert_is_acknowledged(world: GatewayWorld) -> None:
     assert reply.status == 202
     (command,) = [each for each in commands(world) if each.id == reply.document["command"]]
     found = command.action, command.alert, command.author, command.note
-    assert found == ("acknowledge", "noted-raised", "all", "on it")
+    assert found == ("acknowledge", "noted", "all", "on it")
     assert world.ask("POST", f"{BASE}/alerts/unknown/acknowledge", {}).status == 404
+
+
+@pytest.mark.parametrize(
+    ("told", "kind", "status"),
+    [
+        (["raised"], "quality", 202),
+        (["raised", "escalated"], "quality", 202),
+        (["raised", "resolved"], "quality", 409),
+        (["raised", "resolved", "raised"], "quality", 202),
+        (["digest"], "quality", 409),
+        (["raised", "acknowledged"], "quality", 202),
+        (["raised"], "drift", 202),
+        (["raised", "acknowledged"], "drift", 409),
+    ],
+)
+def test_only_what_is_open_is_acknowledged(world: GatewayWorld, told: list[str], kind: str, status: int) -> None:
+    """What the alerts service would skip without a word is a conflict, by whichever of its names it is asked for."""
+    name = f"{kind}_{'_'.join(told)}"
+    for each in told:
+        world.raise_alert(name, each, kind)
+    until(lambda: len(listed(world, name)) == len(told), "all are listed")
+    before = len(commands(world))
+    for asked_for in (name, *(f"{name}-{each}" for each in told)):
+        reply = world.ask("POST", f"{BASE}/alerts/{asked_for}/acknowledge", {})
+        assert reply.status == status
+        if status == 409:
+            assert reply.document["type"] == "urn:riverrun:problem:conflict"
+            assert ("digest" if told == ["digest"] else "over") in reply.document["detail"]
+    assert len(commands(world)) - before == (0 if status == 409 else len(told) + 1)
+
+
+def test_the_conflict_is_described(world: GatewayWorld) -> None:
+    """Whoever reads of the operation reads when it is refused, and sees an example."""
+    document = world.ask("GET", "/openapi.json").document
+    operation = document["paths"]["/v1/pipelines/{pipeline}/alerts/{alert}/acknowledge"]["post"]
+    assert "409" in operation["description"]
+    assert operation["responses"]["409"] == {"$ref": "#/components/responses/CONFLICT"}
+    (content,) = document["components"]["responses"]["CONFLICT"]["content"].values()
+    assert any("is over" in each["value"]["detail"] for each in content["examples"].values())
 
 
 def test_subscriptions_come_and_go(world: GatewayWorld) -> None:
@@ -201,10 +243,74 @@ def test_a_bad_subscription_is_refused(world: GatewayWorld, wrong: dict[str, obj
 def test_whatever_the_gateway_accepts_the_alerts_service_carries_out(world: GatewayWorld) -> None:
     """Nobody is told that a subscription was taken which is then skipped."""
     bodies = (
-        {"channel": "webhook", "url": "http://hooks.example.com:8080/a?b=c#d", "secret": "A_1", "segments": ["a=b=c"]},
+        {
+            "channel": "webhook",
+            "url": "https://hooks.example.com:10443/a?b=c#d",
+            "secret": "A_1",
+            "segments": ["a=b=c"],
+        },
         {"channel": "apprise", "secret": "MAIL", "url": "mailto://ignored", "min_severity": "critical", "rules": ["r"]},
     )
     for number, body in enumerate(bodies):
         assert world.ask("PUT", f"{BASE}/subscriptions/sound-{number}", body).status == 202
     made = [each for each in commands(world) if each.subscription.startswith("sound-")]
     assert [subscription_of(each).name for each in made] == ["sound-0", "sound-1"]
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://hooks.example.com/", "not https"),
+        ("http://127.0.0.1/", "not https"),
+        ("https://127.0.0.1/", "not a public address"),
+        ("https://10.0.0.7:8443/hook", "not a public address"),
+        ("https://169.254.169.254/latest/meta-data/", "not a public address"),
+        ("https://hooks.example.com:0/", "pattern"),
+        ("https://hooks.example.com:65536/", "pattern"),
+        ("https://hooks.example.com:100000/", "pattern"),
+    ],
+)
+def test_a_webhook_that_nothing_would_ever_reach_is_refused(world: GatewayWorld, url: str, words: str) -> None:
+    """What delivery refuses at each attempt is refused at once, with the reason, as far as no name is looked up."""
+    body = {"channel": "webhook", "url": url, "secret": "HOOK"}
+    reply = world.ask("PUT", f"{BASE}/subscriptions/nowhere", body)
+    assert reply.status == 422
+    (fault,) = reply.document["errors"]
+    assert fault["where"] == "body/webhook/url"
+    assert words in fault["what"]
+    assert words in reply.document["detail"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://hooks.example.com:1/", "https://hooks.example.com:65535", "https://8.8.8.8/", "https://no-such.invalid/"],
+)
+def test_a_webhook_that_may_be_reached_is_taken(world: GatewayWorld, url: str) -> None:
+    """Any port will do, and a name is not looked up: that is for each attempt."""
+    assert (
+        world.ask("PUT", f"{BASE}/subscriptions/found", {"channel": "webhook", "url": url, "secret": "H"}).status == 202
+    )
+
+
+def test_the_operator_may_allow_a_host(world: GatewayWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the gateway is given the same setting as the alerts service, it takes what that delivers to."""
+    monkeypatch.setenv("RIVERRUN_WEBHOOK_ALLOW", "127.0.0.1:9000,hooks.lan")
+    gateway = RunningGateway(Session(world.deployment, world.addresses), world.settings, GatewaySettings(port=0))
+    try:
+        with httpx.Client(headers={"Authorization": f"Bearer {world.key}"}, trust_env=False, timeout=30) as client:
+            for url, status in (
+                ("http://127.0.0.1:9000/", 202),
+                ("http://hooks.lan/a", 202),
+                ("http://127.0.0.1:9001/", 422),
+            ):
+                body = {"channel": "webhook", "url": url, "secret": "HOOK"}
+                answer = client.put(f"{gateway.url}{BASE}/subscriptions/allowed", json=body)
+                assert answer.status_code == status, url
+            document = client.get(f"{gateway.url}/openapi.json").json()
+    finally:
+        gateway.close()
+    pattern = document["components"]["schemas"]["NewWebhook"]["properties"]["url"]["pattern"]
+    assert re.search(pattern, "http://127.0.0.1:9000/")
+    usual = world.ask("GET", "/openapi.json").document["components"]["schemas"]["NewWebhook"]["properties"]["url"]
+    assert not re.search(usual["pattern"], "http://127.0.0.1:9000/")
+    assert re.search(usual["pattern"], "https://hooks.example.com:10443/")

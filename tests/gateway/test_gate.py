@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from riverrun.api_keys import KeyChecker, KeyFile
 from riverrun.api_keys import Scope as KeyScope
-from services.gateway.gate import Gate, Tally, read_body
+from services.gateway.gate import OPEN_PATHS, Gate, Tally, read_body
 from services.gateway.problems import Problem
 from services.gateway.rates import Rates
 from services.gateway.settings import GatewaySettings
@@ -56,14 +56,18 @@ class World:
         self.entered.set()
         await self.leave.wait()
         try:
-            body = await read_body(receive, self.settings.body_timeout_s)
+            body = await read_body(receive)
             response = Response(orjson.dumps(len(body)))
         except Problem as problem:
             response = Response(orjson.dumps(problem.detail), problem.kind.status)
         await response(scope, receive, send)
 
     async def ask(
-        self, key: int | str = 0, parts: Sequence[bytes] = (b"",), headers: Sequence[tuple[bytes, bytes]] = ()
+        self,
+        key: int | str = 0,
+        parts: Sequence[bytes] = (b"",),
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        path: str = "/x",
     ) -> Answered:
         """Send a request in parts."""
         text = self.keys[key] if isinstance(key, int) else key
@@ -74,7 +78,7 @@ class World:
             return {"type": "http.request", "body": part, "more_body": bool(waiting)}
 
         given = [(b"authorization", b"Bearer " + text.encode()), *headers]
-        scope = {"type": "http", "method": "POST", "path": "/x", "headers": given, "client": ("10.0.0.1", 5)}
+        scope = {"type": "http", "method": "POST", "path": path, "headers": given, "client": ("10.0.0.1", 5)}
         answered = Answered()
         await self.gate(scope, receive, answered.send)
         return answered
@@ -151,20 +155,38 @@ def test_only_so_many_are_in_work(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path) -> None:
-    """A body must come in within its time."""
+def test_health_is_asked_whatever_is_in_work(tmp_path: Path) -> None:
+    """It has no part in the limit of work: it is answered beyond it, and takes no place from others."""
 
     async def run() -> None:
-        parts: list[Message] = [{"type": "http.request", "body": b"{", "more_body": True}]
+        world = World(tmp_path, GatewaySettings(max_concurrent=1))
+        world.leave.clear()
+        waiting = [asyncio.create_task(world.ask("", path=path)) for path in sorted(OPEN_PATHS)]
+        await world.entered.wait()
+        assert world.tally.in_work == 0
+        world.entered.clear()
+        waiting.append(asyncio.create_task(world.ask()))
+        await world.entered.wait()
+        waiting.append(asyncio.create_task(world.ask("", path="/health/live")))
+        assert (await world.ask()).status == 503
+        world.leave.set()
+        assert [(await each).status for each in waiting] == [200] * 4
 
-        async def receive() -> Message:
-            if parts:
-                return parts.pop()
-            await asyncio.Event().wait()
-            raise AssertionError
+    asyncio.run(run())
 
-        with pytest.raises(Problem, match="did not come in"):
-            await read_body(receive, 0.01)
+
+def test_a_caller_that_went_away_has_sent_no_body() -> None:
+    """What came of its body is not taken for the whole, nor nothing for an empty one."""
+
+    async def run() -> None:
+        for begun in ([], [{"type": "http.request", "body": b"{", "more_body": True}]):
+            parts: list[Message] = [*begun, {"type": "http.disconnect"}]
+
+            async def receive(parts: list[Message] = parts) -> Message:
+                return parts.pop(0)
+
+            with pytest.raises(Problem, match="went away"):
+                await read_body(receive)
 
     asyncio.run(run())
 

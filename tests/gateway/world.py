@@ -157,14 +157,14 @@ class GatewayWorld:
         self._producer.produce(topic, value, key)
         assert self._producer.flush(30) == 0
 
-    def raise_alert(self, name: str, status: str = "raised") -> None:
+    def raise_alert(self, name: str, status: str = "raised", kind: str = "quality") -> None:
         """Write an alert of an incident, as the alerts service does."""
         alert = Alert(
             id=f"{name}-{status}",
             incident=name,
             status=status,
-            rule="quality",
-            kind="quality",
+            rule=kind,
+            kind=kind,
             severity="warning",
             subject="line",
             time=1_700_000_000_000,

@@ -5,101 +5,24 @@ from __future__ import annotations
 import base64
 import json
 import socket
-import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 
-from riverrun.adapters.schema_registry import RegistryIds, RegistrySettings
+from riverrun.adapters.schema_registry import RegistryIds, RegistryReader, RegistrySettings
 from riverrun.errors import RiverrunError, SettingsError, UnavailableError
-from riverrun.records.avro import AvroRecord, content
-from riverrun.records.compatibility import read_faults
+from riverrun.records.avro import AvroRecord
 from riverrun.records.ids import SchemaIdsError, UnknownSchemaIdError
+from tests.records.fake_registry import Registry, serving
 
 PASSWORD = "s3cr3t-tea"
-Answer = tuple[int, dict[str, Any]]
 
 
 def schema(kind: str = "int", **more: object) -> AvroRecord:
     """Make a schema."""
     return {"type": "record", "name": "R", "fields": [{"name": "a", "type": kind}], **more}
-
-
-class Registry:
-    """What a registry knows, and how it answers the few requests that riverrun makes."""
-
-    def __init__(self) -> None:
-        self.schemas: dict[int, str] = {}
-        self.subjects: dict[str, list[int]] = {}
-        self.requests: list[str] = []
-        self.credentials: list[str | None] = []
-        self.broken = 0
-
-    def put(self, text: str) -> int:
-        """Give a schema an id, as somebody else would."""
-        number = 100 + len(self.schemas)
-        self.schemas[number] = text
-        return number
-
-    def post(self, path: list[str], body: dict[str, Any]) -> Answer:
-        """Answer ``POST /subjects/X/versions`` (register) and ``POST /subjects/X`` (look up)."""
-        text, subject = body["schema"], path[1]
-        parsed = json.loads(text)
-        if parsed.get("type") != "record":
-            return 422, {"error_code": 42201, "message": "Invalid schema: not a record"}
-        versions = self.subjects.get(subject, [])
-        known = [number for number in versions if content(json.loads(self.schemas[number])) == content(parsed)]
-        if len(path) == 3:
-            if any(read_faults(json.loads(self.schemas[number]), parsed) for number in versions):
-                return 409, {"error_code": 409, "message": "Schema being registered is incompatible"}
-            number = known[0] if known else self.put(text)
-            if not known:
-                self.subjects.setdefault(subject, []).append(number)
-            return 200, {"id": number}
-        if not known:
-            return 404, {"error_code": 40403, "message": "Schema not found"}
-        version = versions.index(known[0]) + 1
-        return 200, {"subject": subject, "id": known[0], "version": version, "schema": text}
-
-    def get(self, path: list[str]) -> Answer:
-        """Answer ``GET /schemas/ids/N``."""
-        text = self.schemas.get(int(path[2]))
-        return (404, {"error_code": 40403, "message": "Schema not found"}) if text is None else (200, {"schema": text})
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Hands requests to the registry."""
-
-    registry: Registry
-
-    def do_GET(self) -> None:
-        self._answer(self.registry.get)
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self._answer(lambda path: self.registry.post(path, body))
-
-    def _answer(self, ask: Any) -> None:
-        registry = self.registry
-        path = self.path.partition("?")[0]
-        registry.requests.append(f"{self.command} {path}")
-        registry.credentials.append(self.headers["Authorization"])
-        if registry.broken:
-            status, document = registry.broken, {"error_code": registry.broken, "message": "no"}
-        else:
-            status, document = ask(path.strip("/").split("/"))
-        data = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/vnd.schemaregistry.v1+json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_request(self, code: object = "-", size: object = "-") -> None:
-        """Say nothing."""
 
 
 @pytest.fixture
@@ -111,17 +34,8 @@ def registry() -> Registry:
 @pytest.fixture
 def settings(registry: Registry) -> Iterator[RegistrySettings]:
     """Where the registry listens."""
-
-    class Own(Handler):
-        pass
-
-    Own.registry = registry
-    with ThreadingHTTPServer(("127.0.0.1", 0), Own) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield RegistrySettings(f"http://127.0.0.1:{server.server_port}", {}, timeout_s=5.0, retries=0)
-        server.shutdown()
-        thread.join()
+    with serving(registry) as url:
+        yield RegistrySettings(url, {}, timeout_s=5.0, retries=0)
 
 
 def test_schemas_get_the_registrys_ids(registry: Registry, settings: RegistrySettings) -> None:
@@ -273,3 +187,38 @@ def test_what_the_client_refuses_is_a_wrong_setting() -> None:
     """A certificate that is not there is told before the first request."""
     with pytest.raises(SettingsError, match="refuses its settings"):
         RegistryIds(RegistrySettings("https://one", {"ssl.ca.location": "/nowhere/ca.pem"}))
+
+
+def test_a_reader_shows_its_own_subjects_and_nothing_else(registry: Registry, settings: RegistrySettings) -> None:
+    """Versions and schemas are the registry's; what it has of others is as if it were not; nothing is written."""
+    ids = RegistryIds(settings)
+    first, second = ids.id_of("a-value", schema()), ids.id_of("a-value", schema(doc="Other.", aliases=["Q"]))
+    foreign = ids.id_of("foreign", {**schema(), "name": "Foreign"})
+    assert first != second
+    before = len(registry.requests)
+    reader = RegistryReader(settings, {"a-value", "not-yet"})
+    assert (reader.subjects(), reader.numbers("a-value"), reader.numbers("not-yet")) == (["a-value"], [1, 2], [])
+    one, latest = reader.version("a-value", "1"), reader.version("a-value", "latest")
+    assert one is not None
+    assert latest is not None
+    assert (one.subject, one.version, one.id) == ("a-value", 1, first)
+    assert (latest.version, latest.id, json.loads(latest.schema)["doc"]) == (2, second, "Other.")
+    assert reader.version("a-value", "3") is None
+    assert (reader.uses(first), json.loads(reader.schema(first))) == ([("a-value", 1)], schema())
+    assert (reader.numbers("foreign"), reader.version("foreign", "latest"), reader.uses(foreign)) == ([], None, [])
+    for unknown in (foreign, 9_999):
+        with pytest.raises(UnknownSchemaIdError):
+            reader.schema(unknown)
+    assert reader.compatibility() == "BACKWARD"
+    assert {request.split()[0] for request in registry.requests[before:]} == {"GET"}
+
+
+def test_a_reader_does_not_wait_for_a_registry_that_is_away(registry: Registry, settings: RegistrySettings) -> None:
+    """Whoever asks is told soon, whether it fails or is silent."""
+    reader = RegistryReader(replace(settings, timeout_s=0.2, retries=3), {"a-value"})
+    began = time.monotonic()
+    for registry.broken, registry.pause_s in ((500, 0.0), (0, 1.0)):
+        for ask in (reader.subjects, lambda: reader.numbers("a-value"), lambda: reader.schema(100)):
+            with pytest.raises(UnavailableError):
+                ask()
+    assert time.monotonic() - began < 5

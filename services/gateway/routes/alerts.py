@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from itertools import islice
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-import orjson
 from fastapi import APIRouter, Header, Path, Query
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from riverrun.adapters.kafka_publisher import Outgoing
 from riverrun.api_keys import ApiKey, Scope
+from riverrun.delivery.destinations import ForbiddenError, parse_url
+from riverrun.incidents import DIGEST
 from riverrun.pipeline.alerts import Route
 from riverrun.records.items import AlertCommand
 from riverrun.records.topics import Kind, topic_name
@@ -23,7 +22,7 @@ from services.gateway.admission import new_id, now_ms
 from services.gateway.gate import CALLER
 from services.gateway.guarded import GuardedRoute, needs
 from services.gateway.parts import Parts
-from services.gateway.problems import Problem, ProblemKind
+from services.gateway.problems import Members, Problem, ProblemKind
 from services.gateway.routes.documents import (
     Acknowledged,
     Acknowledgement,
@@ -31,15 +30,13 @@ from services.gateway.routes.documents import (
     NewSubscription,
     SubscriptionDocument,
 )
-from services.gateway.routes.models import finite
+from services.gateway.routes.following import EVENT_STREAM, Following, alert_document
 from services.gateway.routes.numbers import PLAIN
 from services.gateway.views import AlertsView, Heard, Subscription
 
 __all__ = ["routes"]
 
 _BASE: Final = "/v1/pipelines/{pipeline}"
-_HEARTBEAT_S: Final = 15.0
-_EVENT_STREAM: Final = "text/event-stream"
 _STREAM: Final = {
     "schema": {"type": "string", "description": "Server-sent events; lines that begin with a colon say nothing."},
     "example": 'id: 12\nevent: raised\ndata: {"offset":12,"id":"a1","incident":"a1","status":"raised"}\n\n',
@@ -102,7 +99,7 @@ def _reading(router: APIRouter, parts: Parts) -> None:
         pipeline: str, after: After = None, before: Before = None, limit: Limit = 100
     ) -> list[AlertDocument]:
         parts.check(pipeline)
-        return [_document(heard) for heard in _page(view, after, before, limit)]
+        return [alert_document(heard) for heard in _page(view, after, before, limit)]
 
     @router.get(
         _BASE + "/alerts/live",
@@ -110,19 +107,22 @@ def _reading(router: APIRouter, parts: Parts) -> None:
         summary="Follow alerts as server-sent events.",
         description=(
             "Each event is an alert: `id` is its offset, `event` its status, `data` the same document as in the list. "
-            "Begins after the offset in the header `Last-Event-ID` or in `after`, else with what is new."
+            "Begins after the offset in the header `Last-Event-ID` or in `after`, else with what is new. "
+            "Ends when the key is not valid any more."
         ),
         openapi_extra=read,
         response_class=StreamingResponse,
-        responses={200: {"description": "A stream without end.", "content": {_EVENT_STREAM: _STREAM}}},
+        responses={200: {"description": "A stream without end.", "content": {EVENT_STREAM: _STREAM}}},
     )
-    async def live(pipeline: str, after: After = None, last_event_id: LastEventId = None) -> StreamingResponse:
+    async def live(
+        request: Request, pipeline: str, after: After = None, last_event_id: LastEventId = None
+    ) -> StreamingResponse:
         parts.check(pipeline)
         if view.listeners >= parts.settings.max_live:
             raise Problem(ProblemKind.UNAVAILABLE, "too many follow the alerts", headers={"Retry-After": "5"})
         last = last_event_id or ""
         start = int(last) if last.isdecimal() and len(last) < 19 else after
-        return StreamingResponse(_events(view, start), media_type=_EVENT_STREAM)
+        return Following(view, request, start)
 
     @router.get(
         _BASE + "/subscriptions",
@@ -161,15 +161,17 @@ def _commanding(router: APIRouter, parts: Parts) -> None:
         operation_id="acknowledgeAlert",
         status_code=202,
         summary="Say that somebody looks after an incident.",
-        description="Then the incident is not told again as more severe. That it was acknowledged comes as an alert.",
+        description=(
+            "Then the incident is not told again as more severe. That it was acknowledged comes as an alert. "
+            "What is over, or is a digest of others, cannot be acknowledged: 409."
+        ),
         openapi_extra=operate,
     )
     async def acknowledge(pipeline: str, alert: AlertName, body: Acknowledgement, request: Request) -> Acknowledged:
         parts.check(pipeline)
-        if not parts.alerts.knows(alert):
-            raise Problem(ProblemKind.NOT_FOUND, f"there is no alert {alert!r:.100}")
+        incident = _open_incident(parts.alerts, alert)
         return await command(
-            AlertCommand(new_id(), "acknowledge", now_ms(), _author(request), alert=alert, note=body.note)
+            AlertCommand(new_id(), "acknowledge", now_ms(), _author(request), alert=incident, note=body.note)
         )
 
     @router.put(
@@ -186,6 +188,7 @@ def _commanding(router: APIRouter, parts: Parts) -> None:
         item.channel, item.url, item.secret = body.channel, body.url, body.secret
         item.min_severity, item.segments, item.rules = body.min_severity, tuple(body.segments), tuple(body.rules)
         _refuse_senseless(item, declared)
+        _refuse_unreachable(item, parts.allowed_hosts)
         if not parts.alerts.has_room(name):
             raise Problem(ProblemKind.CONFLICT, f"there are {MOST_SUBSCRIPTIONS} subscriptions: end one first")
         return await command(item)
@@ -206,6 +209,21 @@ def _commanding(router: APIRouter, parts: Parts) -> None:
         return await command(AlertCommand(new_id(), "unsubscribe", now_ms(), _author(request), subscription=name))
 
 
+def _open_incident(view: AlertsView, name: str) -> str:
+    """Return the open incident that a text names, which knows only the last of its alerts by their ids.
+
+    Raise a problem for what no open one has: the alerts service would skip it too.
+    """
+    found = view.find(name)
+    if found is None:
+        raise Problem(ProblemKind.NOT_FOUND, f"there is no alert {name!r:.100}")
+    if found.status == DIGEST:
+        raise Problem(ProblemKind.CONFLICT, f"{name!r:.100} is a digest: acknowledge what it sums up")
+    if found.incident not in view.open_incidents():
+        raise Problem(ProblemKind.CONFLICT, f"the incident of the alert {name!r:.100} is over")
+    return found.incident
+
+
 def _refuse_senseless(item: AlertCommand, declared: frozenset[str]) -> None:
     """Raise a problem for what the alerts service would skip without a word to who asked."""
     _refuse_declared(item.subscription, declared)
@@ -215,66 +233,25 @@ def _refuse_senseless(item: AlertCommand, declared: frozenset[str]) -> None:
         raise Problem(ProblemKind.REFUSED, error.message) from error
 
 
+def _refuse_unreachable(item: AlertCommand, allowed: frozenset[str]) -> None:
+    """Raise a problem for a webhook that delivery would refuse at each attempt; names are looked up there, not here."""
+    if item.channel != "webhook":
+        return
+    try:
+        parse_url(item.url, allowed)
+    except ForbiddenError as error:
+        members: Members = {"errors": [{"where": "body/webhook/url", "what": str(error)}]}
+        raise Problem(ProblemKind.REFUSED, str(error), members=members) from error
+
+
 def _refuse_declared(name: str, declared: frozenset[str]) -> None:
     if name in declared:
         raise Problem(ProblemKind.CONFLICT, f"the pipeline file declares the subscription {name!r}: change it there")
 
 
-async def _events(view: AlertsView, after: int | None) -> AsyncIterator[bytes]:
-    """Give old alerts, then every new one; a comment now and then keeps the connection open."""
-    queue = view.listen()
-    try:
-        yield b": alerts\n\n"
-        seen = -1
-        for heard in view.alerts(after) if after is not None else ():
-            yield _event(heard)
-            seen = heard.offset
-        while True:
-            try:
-                async with asyncio.timeout(_HEARTBEAT_S):
-                    following = await queue.get()
-            except TimeoutError:
-                yield b": still here\n\n"
-                continue
-            if following is None:
-                return
-            if following.offset > seen:
-                yield _event(following)
-    finally:
-        view.leave(queue)
-
-
-def _event(heard: Heard) -> bytes:
-    data = orjson.dumps(_document(heard).model_dump())
-    return b"id: %d\nevent: %b\ndata: %b\n\n" % (heard.offset, heard.alert.status.encode(), data)
-
-
 def _author(request: Request) -> str:
     caller = request.scope.get(CALLER)
     return caller.name if isinstance(caller, ApiKey) else ""
-
-
-def _document(heard: Heard) -> AlertDocument:
-    alert = heard.alert
-    return AlertDocument(
-        offset=heard.offset,
-        id=alert.id,
-        incident=alert.incident,
-        status=alert.status,
-        rule=alert.rule,
-        kind=alert.kind,
-        severity=alert.severity,
-        subject=alert.subject,
-        segment=alert.segment,
-        time=alert.time,
-        title=alert.title,
-        text=alert.text,
-        values=finite(alert.values),
-        level=alert.level,
-        suppressed=alert.suppressed,
-        author=alert.author,
-        note=alert.note,
-    )
 
 
 def _subscription(each: Subscription) -> SubscriptionDocument:

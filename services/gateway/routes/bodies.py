@@ -1,4 +1,4 @@
-"""Reading a request's body: of events, and of documents, which are held to the same JSON within the same time."""
+"""Reading a request's body: of events, and of documents, which are held to the same JSON."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ __all__ = ["DocumentRequest", "json_body"]
 
 
 class DocumentRequest(Request):
-    """A request whose body, if its route reads one, is a JSON object that comes in within a time.
+    """A request whose body, if its route reads one, is a JSON object.
 
-    FastAPI would wait for it without end, and parse it by Python's own parser, which takes NaN, UTF-16 and two members
-    of one name.
+    FastAPI would parse it by Python's own parser, which takes NaN, UTF-16 and two members of one name.
     """
 
     async def body(self) -> bytes:
@@ -31,7 +30,7 @@ class DocumentRequest(Request):
             If it is of another type, too long, or does not come in.
         """
         if not hasattr(self, "_body"):
-            self._body = await json_body(self, self.app.state.body_timeout_s)
+            self._body = await json_body(self)
         return self._body
 
     async def json(self) -> Any:
@@ -48,7 +47,7 @@ class DocumentRequest(Request):
             raise unreadable(refused) from refused
 
 
-async def json_body(request: Request, timeout_s: float) -> bytes:
+async def json_body(request: Request) -> bytes:
     """Return the body of a request, which must say that it is JSON.
 
     Raises
@@ -59,4 +58,4 @@ async def json_body(request: Request, timeout_s: float) -> bytes:
     kind = request.headers.get("content-type", "")
     if kind != "application/json" and kind.partition(";")[0].strip().lower() != "application/json":
         raise Problem(ProblemKind.NOT_JSON, "send `Content-Type: application/json`")
-    return await read_body(request.receive, timeout_s)
+    return await read_body(request.receive)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
+    "HTTPS_URL",
     "Acknowledged",
     "Acknowledgement",
     "AlertDocument",
@@ -26,6 +27,10 @@ __all__ = [
 
 _TIME: Final = "Milliseconds since the epoch, UTC."
 _TEXT: Final = r"^[^\u0000-\u001f]*$"
+_PORT: Final = "[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
+_PLACE: Final = rf"://[A-Za-z0-9][A-Za-z0-9.-]*(:({_PORT}))?(/[!-~]*)?$"
+HTTPS_URL: Final = "^https" + _PLACE
+"""What a webhook's URL is like where the operator allows nothing else."""
 Severity = Literal["info", "warning", "critical"]
 _SEGMENT: Final = r"^[^=\s\u0000-\u001f\u007f-\u00a0][^=\u0000-\u001f]*=[^\u0000-\u001f\u0085\u2028\u2029]+$"
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.:-]+$")]
@@ -240,8 +245,11 @@ class NewWebhook(_NewSubscription):
     channel: Literal["webhook"]
     url: str = Field(
         max_length=2000,
-        pattern=r"^https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,4})?(/[!-~]*)?$",
-        description="The webhook's URL, without a password.",
+        pattern="^https?" + _PLACE,
+        description=(
+            "The webhook's URL, without a password. It begins with https and is at a public address, unless the "
+            "operator allows the host."
+        ),
     )
 
 

@@ -39,12 +39,11 @@ def path(parts: Parts) -> str:
 def answering(parts: Parts) -> Callable[[Request], Awaitable[Response]]:
     """Return what answers a request, whose caller was checked."""
     admission = parts.admission(parts.pipeline.predict_on.name)
-    timeout_s = parts.settings.body_timeout_s
     name = f"POST {path(parts)}"
 
     async def answer(request: Request) -> Response:
         with parts.traced.traced(request, name) as headers:
-            admitted, listed = admission.take(await json_body(request, timeout_s), headers)
+            admitted, listed = admission.take(await json_body(request), headers)
             answers = [_document(answer) for answer in await parts.answering.answer(admitted)]
         content = orjson.dumps(answers if listed else answers[0], default=_in_json)
         return Response(content, media_type="application/json")

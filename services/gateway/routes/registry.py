@@ -5,23 +5,30 @@ An error is a problem document with the two members that registry clients look f
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+import logging
+import time
+from collections.abc import Callable
+from typing import Annotated, Any, Final, TypeVar, TypeVarTuple, Unpack
 
 import orjson
 from fastapi import APIRouter, Path
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from riverrun.api_keys import Scope
+from riverrun.errors import UnavailableError
 from riverrun.records.ids import UnknownSchemaIdError
+from services.gateway.asking import Asking
 from services.gateway.guarded import GuardedRoute, needs
 from services.gateway.parts import Parts
 from services.gateway.problems import Problem, ProblemKind
-from services.gateway.registry import Registry, Version
 from services.gateway.routes.numbers import PLAIN
 
 __all__ = ["REGISTRY_TYPE", "routes"]
 
+_LOG: Final = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
+_Args = TypeVarTuple("_Args")
+_PAUSE_S: Final = 1.0
 REGISTRY_TYPE: Final = "application/vnd.schemaregistry.v1+json"
 _NO_SUBJECT: Final = 40401
 _NO_VERSION: Final = 40402
@@ -48,9 +55,41 @@ class RegistryResponse(Response):
 def routes(parts: Parts) -> APIRouter:
     """Return the routes."""
     router = APIRouter(prefix="/registry", route_class=GuardedRoute, tags=["schema registry"])
-    _of_schemas(router, parts.registry)
-    _of_subjects(router, parts.registry)
+    asked = _Asked(parts)
+    _of_schemas(router, asked)
+    _of_subjects(router, asked)
     return router
+
+
+class _Asked:
+    """Asks the registry in threads of its own: one that is away holds up those who ask it, and nobody else.
+
+    When it has not answered, whoever asks in the next moment is told so at once, and those who wait already: else each
+    would wait in turn.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self.registry = parts.registry
+        self._asking = Asking()
+        self._not_before = 0.0
+
+    async def __call__(self, call: Callable[[Unpack[_Args]], _Result], *args: *_Args) -> _Result:
+        try:
+            return await self._asking.run(self._ask, call, *args)
+        except UnavailableError as error:
+            # What it says names addresses, which are no business of callers.
+            detail = "the schema registry does not answer"
+            raise Problem(ProblemKind.UNAVAILABLE, detail, headers={"Retry-After": "1"}) from error
+
+    def _ask(self, call: Callable[[Unpack[_Args]], _Result], *args: *_Args) -> _Result:
+        if time.monotonic() < self._not_before:
+            raise UnavailableError("the schema registry did not answer a moment ago")
+        try:
+            return call(*args)
+        except UnavailableError as error:
+            self._not_before = time.monotonic() + _PAUSE_S
+            _LOG.warning("%s", error)
+            raise
 
 
 def _get(operation_id: str, summary: str, schema: dict[str, Any], example: object) -> dict[str, Any]:
@@ -77,7 +116,9 @@ def _list(items: dict[str, Any]) -> dict[str, Any]:
     return {"type": "array", "items": items}
 
 
-def _of_schemas(router: APIRouter, registry: Registry) -> None:
+def _of_schemas(router: APIRouter, asked: _Asked) -> None:
+    registry = asked.registry
+
     @router.get("/schemas/types", **_get("listSchemaTypes", "The kinds of schemas.", _list(_TEXT), ["AVRO"]))
     async def types() -> Response:
         """There is one: Avro."""
@@ -89,7 +130,7 @@ def _of_schemas(router: APIRouter, registry: Registry) -> None:
     async def schema(number: SchemaId) -> Response:
         """Find the schema of a record: its id stands in the frame. The schema is text: JSON within JSON."""
         try:
-            return _found({"schema": await run_in_threadpool(registry.schema, number)})
+            return _found({"schema": await asked(registry.schema, number)})
         except UnknownSchemaIdError as error:
             raise _missing(_NO_SCHEMA, f"no schema has the id {number}") from error
 
@@ -99,10 +140,10 @@ def _of_schemas(router: APIRouter, registry: Registry) -> None:
     @router.get("/schemas/ids/{number}/versions", **_get("listSchemaUses", "What uses a schema.", used, [example]))
     async def uses(number: SchemaId) -> Response:
         """List the subjects that have a schema, and as which of their versions."""
-        found = await run_in_threadpool(registry.uses, number)
+        found = await asked(registry.uses, number)
         if not found:
             raise _missing(_NO_SCHEMA, f"no schema has the id {number}")
-        return _found([{"subject": each.subject, "version": each.version} for each in found])
+        return _found([{"subject": subject, "version": version} for subject, version in found])
 
     level = {"compatibilityLevel": "FULL_TRANSITIVE"}
 
@@ -110,29 +151,34 @@ def _of_schemas(router: APIRouter, registry: Registry) -> None:
         "/config", **_get("getCompatibility", "How schemas may change.", _object(compatibilityLevel=_TEXT), level)
     )
     async def compatibility() -> Response:
-        """Every version can be read with every other: fields that come or go have defaults."""
-        return _found(level)
+        """Tell the rule: without a registry every version can be read with every other, else it is the registry's."""
+        return _found({"compatibilityLevel": await asked(registry.compatibility)})
 
     @router.get(
         "/mode", **_get("getMode", "That nothing can be registered here.", _object(mode=_TEXT), {"mode": "READONLY"})
     )
     async def mode() -> Response:
-        """Schemas come from the pipeline; this registry only shows them."""
+        """Schemas come from the pipeline, or from the registry behind this one, which only shows them."""
         return _found({"mode": "READONLY"})
 
 
-def _of_subjects(router: APIRouter, registry: Registry) -> None:
+def _of_subjects(router: APIRouter, asked: _Asked) -> None:
+    registry = asked.registry
+
     @router.get("/subjects", **_get("listSubjects", "All subjects.", _list(_TEXT), ["riverrun.Prediction"]))
     async def subjects() -> Response:
         """List what has versions of a schema: kinds of records, and the values of topics."""
-        return _found(await run_in_threadpool(registry.subjects))
+        return _found(await asked(registry.subjects))
 
     @router.get(
         "/subjects/{subject}/versions", **_get("listSubjectVersions", "A subject's versions.", _list(_NUMBER), [1, 2])
     )
     async def versions(subject: Subject) -> Response:
         """Their numbers, from 1, in the order in which they became known."""
-        return _found([each.version for each in await _versions(registry, subject)])
+        found = await asked(registry.numbers, subject)
+        if not found:
+            raise _no_subject(subject)
+        return _found(found)
 
     whole = _object(subject=_TEXT, version=_NUMBER, id=_NUMBER, schema=_TEXT)
     example = {"subject": "riverrun.Prediction", "version": 1, "id": 7, "schema": _AVRO}
@@ -140,17 +186,12 @@ def _of_subjects(router: APIRouter, registry: Registry) -> None:
     @router.get("/subjects/{subject}/versions/{version}", **_get("getSubjectVersion", "A version.", whole, example))
     async def version(subject: Subject, version: VersionName) -> Response:
         """Show one, by its number, or the latest: its schema, and the id that records name."""
-        for each in reversed(await _versions(registry, subject)):
-            if version in ("latest", str(each.version)):
-                return _found(each._asdict())
+        found = await asked(registry.version, subject, version)
+        if found is not None:
+            return _found({"subject": found.subject, "version": found.version, "id": found.id, "schema": found.schema})
+        if not await asked(registry.numbers, subject):
+            raise _no_subject(subject)
         raise _missing(_NO_VERSION, f"subject {subject!r:.100} has no version {version}")
-
-
-async def _versions(registry: Registry, subject: str) -> list[Version]:
-    found = await run_in_threadpool(registry.versions, subject)
-    if not found:
-        raise _missing(_NO_SUBJECT, f"there is no subject {subject!r:.100}")
-    return found
 
 
 def _found(document: object) -> RegistryResponse:
@@ -159,3 +200,7 @@ def _found(document: object) -> RegistryResponse:
 
 def _missing(code: int, message: str) -> Problem:
     return Problem(ProblemKind.NOT_FOUND, message, members={"error_code": code, "message": message})
+
+
+def _no_subject(subject: str) -> Problem:
+    return _missing(_NO_SUBJECT, f"there is no subject {subject!r:.100}")

@@ -33,7 +33,7 @@ def routes(parts: Parts) -> APIRouter:
 
 
 def _route(router: APIRouter, parts: Parts, name: str) -> None:
-    admission, settings = parts.admission(name), parts.settings
+    admission = parts.admission(name)
 
     @router.post(
         f"/v1/streams/{name}",
@@ -47,7 +47,7 @@ def _route(router: APIRouter, parts: Parts, name: str) -> None:
     )
     async def publish(request: Request) -> Response:
         with parts.traced.traced(request, f"POST /v1/streams/{name}") as headers:
-            admitted, _ = admission.take(await json_body(request, settings.body_timeout_s), headers)
+            admitted, _ = admission.take(await json_body(request), headers)
             receipts = await publish_all(parts.publisher, [each.record for each in admitted])
         records = [
             {"id": each.event.id, "time": each.event.time, **place._asdict()}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, NamedTuple, ParamSpec, TypeVar
 
 from riverrun.errors import Dependency, SettingsError, UnavailableError
 from riverrun.records.avro import AvroRecord, content
@@ -23,13 +23,18 @@ except ImportError as error:
         hint="riverrun needs it: pip install 'confluent-kafka[schemaregistry]'",
     ) from error
 
-__all__ = ["RegistryIds", "RegistrySettings", "RegistryUnavailableError"]
+__all__ = ["RegisteredVersion", "RegistryIds", "RegistryReader", "RegistrySettings", "RegistryUnavailableError"]
+
+_Args = ParamSpec("_Args")
+_Result = TypeVar("_Result")
 
 _URL: Final = "SCHEMA_REGISTRY_URL"
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
 _UNPROCESSABLE: Final = 422
 _REFUSALS: Final = (_CONFLICT, _UNPROCESSABLE)
+_READING_S: Final = 3.0
+"""Whoever reads for somebody who waits, waits no longer than this."""
 _VARIABLES: Final = {
     "SCHEMA_REGISTRY_BASIC_AUTH": "basic.auth.user.info",
     "SCHEMA_REGISTRY_CA": "ssl.ca.location",
@@ -122,19 +127,7 @@ class RegistryIds:
         self._lock = threading.Lock()
         self._ids: dict[tuple[str, str], int] = {}
         self._schemas: dict[int, AvroRecord] = {}
-        properties: dict[str, object] = {
-            "url": settings.url,
-            "timeout": settings.timeout_s,
-            "max.retries": settings.retries,
-            **settings.properties,
-        }
-        try:
-            self._client = SchemaRegistryClient(properties)
-        except (ValueError, TypeError, OSError) as error:
-            raise SettingsError(
-                f"the schema registry's client refuses its settings: {error}",
-                hint="see the SCHEMA_REGISTRY_ variables",
-            ) from error
+        self._client = _client_of(settings)
 
     def id_of(self, subject: str, schema: AvroRecord) -> int:
         """Return the schema's id, registering it if it is new; see `riverrun.records.ids.SchemaIds`."""
@@ -168,9 +161,9 @@ class RegistryIds:
                     f"the registry does not have the schema of {subject}",
                     hint="register it, or set SCHEMA_REGISTRY_REGISTER=true",
                 ) from error
-            raise self._unavailable(error) from error
+            raise _unavailable(error) from error
         except Exception as error:
-            raise self._unavailable(error) from error
+            raise _unavailable(error) from error
         if found is None:
             raise SchemaIdsError(f"the registry gives the schema of {subject} no id")
         return int(found)
@@ -181,9 +174,9 @@ class RegistryIds:
         except SchemaRegistryError as error:
             if error.http_status_code == _NOT_FOUND:
                 raise UnknownSchemaIdError(f"the registry has no schema with the id {schema_id}") from error
-            raise self._unavailable(error) from error
+            raise _unavailable(error) from error
         except Exception as error:
-            raise self._unavailable(error) from error
+            raise _unavailable(error) from error
         try:
             schema = json.loads(text or "")
         except ValueError:
@@ -195,8 +188,110 @@ class RegistryIds:
             raise UnknownSchemaIdError(f"schema {schema_id} of the registry is not safe to decode with: {faults[0]}")
         return schema
 
-    def _unavailable(self, error: Exception) -> RegistryUnavailableError:
-        return RegistryUnavailableError(
-            f"the schema registry does not answer properly: {type(error).__name__}: {error}",
-            hint=f"check {_URL}, its credentials and the network",
-        )
+
+class RegisteredVersion(NamedTuple):
+    """A version of a subject's schema, as the registry has it."""
+
+    subject: str
+    version: int
+    id: int
+    schema: str
+
+
+class RegistryReader:
+    """Reads a registry for others: some subjects, whatever else it has, and never writes. Every call may take seconds.
+
+    Schemas are told as they are, not to be decoded with.
+
+    Parameters
+    ----------
+    settings
+        Where it is and how to reach it; it is not asked again when it does not answer.
+    own
+        The subjects that may be told.
+
+    Raises
+    ------
+    SettingsError
+        If the client refuses the settings.
+    """
+
+    def __init__(self, settings: RegistrySettings, own: Collection[str]) -> None:
+        self._own = frozenset(own)
+        self._client = _client_of(replace(settings, timeout_s=min(settings.timeout_s, _READING_S), retries=0))
+
+    def subjects(self) -> list[str]:
+        """Return the subjects, sorted; raises `RegistryUnavailableError`, as all of this does."""
+        return sorted(self._own.intersection(_found(self._client.get_subjects) or ()))
+
+    def numbers(self, subject: str) -> list[int]:
+        """Return the numbers of a subject's versions; none if it is not there."""
+        return [] if subject not in self._own else _found(self._client.get_versions, subject) or []
+
+    def version(self, subject: str, name: str) -> RegisteredVersion | None:
+        """Return a version by its number or as ``latest``, or None if it is not there."""
+        if subject not in self._own:
+            return None
+        wanted: int | Literal["latest"] = "latest" if name == "latest" else int(name)
+        found = _found(self._client.get_version, subject, wanted)
+        if found is None or found.schema_id is None or found.version is None:
+            return None
+        return RegisteredVersion(subject, found.version, found.schema_id, found.schema.schema_str or "")
+
+    def uses(self, number: int) -> list[tuple[str, int]]:
+        """Return the subjects that have a schema, and as which of their versions; none if no schema has this id."""
+        found = _found(self._client.get_schema_versions, number) or []
+        pairs = [(each.subject, each.version) for each in found]
+        return sorted((name, version) for name, version in pairs if name in self._own and version is not None)
+
+    def schema(self, number: int) -> str:
+        """Return a schema's text.
+
+        Raises
+        ------
+        UnknownSchemaIdError
+            If no subject that may be told has one of this id.
+        """
+        found = _found(self._client.get_schema, number) if self.uses(number) else None
+        if found is None or found.schema_str is None:
+            raise UnknownSchemaIdError(f"the registry has no schema with the id {number}")
+        return found.schema_str
+
+    def compatibility(self) -> str:
+        """Return by which rule schemas may change."""
+        return _found(self._client.get_compatibility) or "NONE"
+
+
+def _client_of(settings: RegistrySettings) -> SchemaRegistryClient:
+    properties: dict[str, object] = {
+        "url": settings.url,
+        "timeout": settings.timeout_s,
+        "max.retries": settings.retries,
+        **settings.properties,
+    }
+    try:
+        return SchemaRegistryClient(properties)
+    except (ValueError, TypeError, OSError) as error:
+        raise SettingsError(
+            f"the schema registry's client refuses its settings: {error}",
+            hint="see the SCHEMA_REGISTRY_ variables",
+        ) from error
+
+
+def _found(ask: Callable[_Args, _Result], *args: _Args.args, **kwargs: _Args.kwargs) -> _Result | None:
+    """Return what the registry answers, or None if it has nothing there."""
+    try:
+        return ask(*args, **kwargs)
+    except SchemaRegistryError as error:
+        if error.http_status_code == _NOT_FOUND:
+            return None
+        raise _unavailable(error) from error
+    except Exception as error:
+        raise _unavailable(error) from error
+
+
+def _unavailable(error: Exception) -> RegistryUnavailableError:
+    return RegistryUnavailableError(
+        f"the schema registry does not answer properly: {type(error).__name__}: {error}",
+        hint=f"check {_URL}, its credentials and the network",
+    )

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
 import uvloop
 
+import schemas
 from riverrun.adapters.kafka_log import KafkaLog
 from riverrun.adapters.kafka_properties import KafkaTuning
 from riverrun.adapters.kafka_publisher import KafkaPublisher
 from riverrun.adapters.redis_lookup import RedisLookup, check_access
 from riverrun.api_keys import KeyChecker, KeyFile, key_file_path
+from riverrun.delivery.destinations import allowed_hosts
 from riverrun.errors import AccessDeniedError, RiverrunError, UnavailableError
 from riverrun.events.decode import EventDecoder, Place
 from riverrun.events.settings import IngestSettings
@@ -34,6 +38,7 @@ from riverrun.models.modelset import build_models
 from riverrun.models.store import ModelStore
 from riverrun.records.ids import ManifestIds
 from riverrun.records.topics import Kind
+from riverrun.runtime.deployment import Deployment
 from riverrun.runtime.model_settings import code_hash, code_modules, model_keys
 from riverrun.runtime.settings import Settings
 from riverrun.runtime.topic_follower import TopicFollower
@@ -45,7 +50,8 @@ from services.gateway.app import create_app
 from services.gateway.asking import Asking
 from services.gateway.gate import Gate, Tally
 from services.gateway.parts import Parts
-from services.gateway.registry import Registry
+from services.gateway.readiness import RememberedReadiness
+from services.gateway.registry import KnownSchemas, Registry
 from services.gateway.server import GatewayServer, configure
 from services.gateway.settings import GatewaySettings
 from services.gateway.trace_context import TracedRequests
@@ -170,15 +176,30 @@ def make_parts(
         publisher=publisher,
         models=models,
         alerts=alerts,
-        registry=Registry(ids, ids.entries if isinstance(ids, ManifestIds) else lambda: ()),
+        registry=_registry(deployment),
         archive=LogArchive(deployment, session.addresses),
         asking=Asking(),
-        readiness=_Readiness(lookup, followers, loader),
+        readiness=RememberedReadiness(_Readiness(lookup, followers, loader)),
         settings=gateway,
+        allowed_hosts=allowed_hosts(os.environ),
         tally=Tally(),
         traced=TracedRequests(tracing),
         close=close,
     )
+
+
+def _registry(deployment: Deployment) -> Registry:
+    """Return what knows the pipeline's schemas: its registry, if it has one."""
+    ids = deployment.ids
+    if isinstance(ids, ManifestIds):
+        return KnownSchemas(ids, ids.entries)
+    # A caller sees the pipeline's own subjects there: whatever else this process may read is another's.
+    brought = schemas_of(deployment.pipeline)
+    own = {*(stream.subject for stream in brought.streams), brought.vector_subject}
+    own |= {line.subject for line in schemas.manifest()}
+    adapter = import_module("riverrun.adapters.schema_registry")
+    reader: Registry = adapter.RegistryReader(adapter.RegistrySettings.from_environment(), own)
+    return reader
 
 
 async def serve(session: Session, settings: Settings, gateway: GatewaySettings) -> int:

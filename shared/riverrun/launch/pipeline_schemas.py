@@ -34,8 +34,10 @@ def schemas_of(pipeline: Pipeline) -> PipelineSchemas:
             id=stream.id_field,
             key=stream.key_field,
             time=stream.time_field,
+            format=stream.format,
         )
         for stream in pipeline.streams
     )
     kinds = {name: _TYPES[value.kind] for name, value in pipeline.feature_kinds.items()}
-    return PipelineSchemas(pipeline.name, streams, VectorSchema.generate(pipeline.name, kinds))
+    vector = VectorSchema.generate(pipeline.name, kinds)
+    return PipelineSchemas(pipeline.name, streams, vector, pipeline.predict_on.name)

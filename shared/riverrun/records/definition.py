@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from riverrun.errors import RiverrunError
 from riverrun.records.avro import AvroRecord
@@ -11,7 +11,10 @@ from riverrun.records.items import FieldValue
 from riverrun.records.topics import Kind, topic_name
 from riverrun.records.vector_schema import VectorSchema
 
-__all__ = ["PipelineSchemas", "StreamSchema", "StreamSchemaError", "identity_text"]
+__all__ = ["Format", "PipelineSchemas", "StreamSchema", "StreamSchemaError", "identity_text"]
+
+Format = Literal["auto", "avro", "json"]
+"""How a stream's messages are written; ``auto`` takes both."""
 
 _IDENTITY_TYPES: Final = ("string", "int", "long", "enum")
 _TIME_TYPES: Final = ("long",)
@@ -54,6 +57,8 @@ class StreamSchema:
         Field by which events are partitioned and joined: a string, an integer or an enum.
     time
         Field with the event time: a long, milliseconds since the epoch, UTC.
+    format
+        How its producers write.
 
     Raises
     ------
@@ -67,6 +72,7 @@ class StreamSchema:
     id: str
     key: str
     time: str
+    format: Format = "auto"
 
     def __post_init__(self) -> None:
         types = field_types(self.schema)
@@ -104,11 +110,14 @@ class PipelineSchemas:
         Its streams.
     vector
         The generated schema of its vectors.
+    predict_on
+        The name of the stream whose events are predicted on.
     """
 
     name: str
     streams: tuple[StreamSchema, ...]
     vector: VectorSchema
+    predict_on: str = ""
 
     @property
     def vector_subject(self) -> str:
