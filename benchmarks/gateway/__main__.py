@@ -46,6 +46,8 @@ _PREDICT: Final = "/v1/pipelines/gateway-bench/predict"
 _RATE: Final = 500.0
 _EVENTS: Final = 4_000
 _WARM_UP_S: Final = 2.0
+_BROKER_WARM_UP_S: Final = 30.0
+"""Twice: flat out, and at the rate."""
 _PATIENCE_S: Final = 120.0
 
 
@@ -77,7 +79,7 @@ def _measure(folder: Path, seconds: float, rounds: int) -> dict[str, object]:
         versions = []
         with _gateway(environment) as server:
             # Not counted: for its first minute the broker's compiler is at work, and takes the processors.
-            _both({"at_rate": [], "saturated": []}, server, _PREDICT, key, seconds)
+            _both({"at_rate": [], "saturated": []}, server, _PREDICT, key, _BROKER_WARM_UP_S)
         for _ in range(rounds):
             with _gateway(environment) as server:
                 versions.append(served_version(server.port, key))
