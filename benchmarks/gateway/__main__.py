@@ -46,7 +46,7 @@ _PREDICT: Final = "/v1/pipelines/gateway-bench/predict"
 _RATE: Final = 500.0
 _EVENTS: Final = 4_000
 _WARM_UP_S: Final = 2.0
-_BROKER_WARM_UP_S: Final = 30.0
+_BROKER_WARM_UP_S: Final = 60.0
 """Twice: flat out, and at the rate."""
 _PATIENCE_S: Final = 120.0
 

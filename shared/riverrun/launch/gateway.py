@@ -38,6 +38,7 @@ from riverrun.models.modelset import build_models
 from riverrun.models.store import ModelStore
 from riverrun.records.ids import ManifestIds
 from riverrun.records.topics import Kind
+from riverrun.runtime import collector
 from riverrun.runtime.deployment import Deployment
 from riverrun.runtime.model_settings import code_hash, code_modules, model_keys
 from riverrun.runtime.settings import Settings
@@ -216,6 +217,8 @@ async def serve(session: Session, settings: Settings, gateway: GatewaySettings) 
     telemetry = Telemetry(name, ["gateway"])
     parts = make_parts(session, settings, gateway, telemetry.requests)
     server = GatewayServer(configure(make_gate(parts, settings), gateway))
+    # Else a full collection would go through all that is loaded now, and let requests wait for as long.
+    collector.set_aside()
     with telemetry.living(parts.samples, _ready(parts)):
         _LOG.info("serving pipeline %s at http://%s:%d", name, gateway.host, gateway.port)
         await server.serve()
