@@ -94,7 +94,7 @@ class Admission:
         self.max_text = limits.max_text
         self._max_message = limits.max_message
         self._defaults = Defaults() if defaults is None else defaults
-        self._publishes_json = stream.format == "json"
+        self._publishes_json = schema.format == "json"
 
     def take(self, body: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> tuple[list[Admitted], bool]:
         """Return the events of a body, whose records get these headers, and whether it was a list.

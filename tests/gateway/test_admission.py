@@ -30,7 +30,7 @@ EVENT = {"id": "a1", "who": "w", "place": "x", "at": 5, "size": 1.0}
 def made(written: Literal["auto", "avro", "json"] = "auto", name: str = "asked") -> tuple[Admission, EventDecoder]:
     """Return what admits events of a stream, and what `ingest` decodes its messages with."""
     stream = next(each for each in streams_of(PIPELINE, CODECS.streams) if each.schema.name == name)
-    stream = replace(stream, format=written)
+    stream = replace(stream, schema=replace(stream.schema, format=written))
     decoder = EventDecoder(stream, IDS, Place(0, 1), SETTINGS)
     defaults = Defaults(lambda: "new", lambda: NOW)
     return Admission(stream, decoder, Limits(3, SETTINGS.max_text, 20_000), defaults), decoder

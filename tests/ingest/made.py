@@ -11,9 +11,9 @@ import fastavro
 
 from riverrun.events.decode import EventDecoder, Place
 from riverrun.events.settings import IngestSettings
-from riverrun.events.stream import Format, IngestStream, Rule
+from riverrun.events.stream import IngestStream, Rule
 from riverrun.records.avro import AvroRecord
-from riverrun.records.definition import StreamSchema
+from riverrun.records.definition import Format, StreamSchema
 from riverrun.records.framing import frame_header
 from riverrun.records.ids import Entry, ManifestIds, derived_id
 from riverrun.runtime.keyed_state import KeyedState
@@ -111,8 +111,8 @@ def stream_of(
     schema: AvroRecord = SCHEMA,
 ) -> IngestStream:
     """Make the stream."""
-    readings = StreamSchema("readings", TOPIC, schema, id="id", key="device", time="at")
-    return IngestStream(readings, format_, rules, joined, max_future_ms)
+    readings = StreamSchema("readings", TOPIC, schema, id="id", key="device", time="at", format=format_)
+    return IngestStream(readings, rules, joined, max_future_ms)
 
 
 def decoder_of(

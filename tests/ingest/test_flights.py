@@ -67,7 +67,6 @@ def made_core() -> tuple[IngestCore, dict[str, int]]:
     streams = [
         IngestStream(
             schema,
-            by_name[schema.name].format,
             tuple(rules.get(schema.name, ())),
             max_future_ms=by_name[schema.name].max_future_ms,
         )

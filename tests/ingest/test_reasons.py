@@ -13,8 +13,8 @@ import pytest
 from riverrun.events.decode import Candidate, EventDecoder, Place
 from riverrun.events.reasons import MAX_DETAIL, Reason
 from riverrun.events.settings import IngestSettings
-from riverrun.events.stream import Format
 from riverrun.records.avro import AvroRecord
+from riverrun.records.definition import Format
 from riverrun.records.framing import frame_header
 from riverrun.records.ids import derived_id
 from riverrun.records.items import DeadLetter, Source

@@ -66,7 +66,7 @@ class EventDecoder:
         schema = stream.schema
         self._name = schema.name
         self._id, self._key, self._time = schema.id, schema.key, schema.time
-        self._format = stream.format
+        self._format = schema.format
         self._max_future = stream.max_future_ms
         self._settings = settings
         self._place = place

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from riverrun.events.reasons import Reason, RefusedError
 from riverrun.records.definition import StreamSchema
 from riverrun.records.items import FieldValue
 
-__all__ = ["Format", "IngestStream", "Rule"]
-
-Format = Literal["auto", "avro", "json"]
-"""How messages are written; ``auto`` tells by the first byte, which is 0 in Confluent framing."""
+__all__ = ["IngestStream", "Rule"]
 
 
 class Rule(NamedTuple):
@@ -33,9 +30,7 @@ class IngestStream:
     Parameters
     ----------
     schema
-        Its topic and schema, and its id, key and time fields.
-    format
-        How its messages are written.
+        Its topic and schema, its id, key and time fields, and how its messages are written.
     rules
         What its events must fulfil.
     joined
@@ -45,7 +40,6 @@ class IngestStream:
     """
 
     schema: StreamSchema
-    format: Format = "auto"
     rules: tuple[Rule, ...] = field(default=())
     joined: bool = False
     max_future_ms: int | None = 3_600_000

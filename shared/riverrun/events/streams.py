@@ -29,7 +29,6 @@ def streams_of(pipeline: Pipeline, schemas: Sequence[StreamSchema]) -> tuple[Ing
     return tuple(
         IngestStream(
             schema=schema,
-            format=by_name[schema.name].format,
             rules=tuple(rules.get(schema.name, ())),
             joined=schema.name in joined,
             max_future_ms=by_name[schema.name].max_future_ms,

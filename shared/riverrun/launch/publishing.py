@@ -61,7 +61,7 @@ class _Streams:
         """Return value and key of an event's record; raise `RefusedError` if it is not acceptable."""
         accepted = self._decoders[stream.schema.name].accept(event, received)
         stream.check_rules(accepted.fields)
-        value = orjson.dumps(event) if stream.format == "json" else accepted.payload
+        value = orjson.dumps(event) if stream.schema.format == "json" else accepted.payload
         return value, accepted.key.encode()
 
 

@@ -14,7 +14,7 @@ from riverrun.records.vector_schema import VectorSchema
 __all__ = ["Format", "PipelineSchemas", "StreamSchema", "StreamSchemaError", "identity_text"]
 
 Format = Literal["auto", "avro", "json"]
-"""How a stream's messages are written; ``auto`` takes both."""
+"""How a stream's messages are written; ``auto`` tells by the first byte, which is 0 in Confluent framing."""
 
 _IDENTITY_TYPES: Final = ("string", "int", "long", "enum")
 _TIME_TYPES: Final = ("long",)
