@@ -1,11 +1,11 @@
-"""Texts fit for a log: URLs without their secrets."""
+"""Texts fit for a log: URLs without their secrets, and what others say of them."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-__all__ = ["MASK", "mask_url"]
+__all__ = ["MASK", "mask_said", "mask_url"]
 
 MASK: Final = "***"
 
@@ -36,3 +36,30 @@ def mask_url(url: str) -> str:
     """
     masked = _URL_AUTHORITY.sub(rf"\g<scheme>{MASK}@", url)
     return _URL_QUERY_SECRET.sub(rf"\g<name>{MASK}", masked)
+
+
+def mask_said(text: str, url: str) -> str:
+    """Return what somebody says who was given a URL, less the URL's user information, whole or in parts.
+
+    Parameters
+    ----------
+    text : str
+        What is said, such as a library's error.
+    url : str
+        The URL, malformed or not.
+
+    Returns
+    -------
+    str
+        The text, fit for a log.
+
+    Examples
+    --------
+    >>> mask_said("530 tea is not the password", "ftp://default:tea@files/models")
+    '530 *** is not the password'
+    """
+    found = _URL_AUTHORITY.match(url)
+    user_info = found["user_info"] if found is not None else ""
+    for part in sorted({user_info, *user_info.split(":")}, key=len, reverse=True):
+        text = text.replace(part, MASK) if part else text
+    return text

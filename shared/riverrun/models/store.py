@@ -17,7 +17,7 @@ from typing import Final
 from fsspec.core import url_to_fs
 
 from riverrun.errors import Dependency, RiverrunError, SettingsError, UnavailableError
-from riverrun.masking import MASK, mask_url
+from riverrun.masking import mask_said, mask_url
 
 __all__ = ["MissingModelError", "ModelStore", "ModelStoreUnavailableError", "StoredModel"]
 
@@ -67,14 +67,14 @@ class ModelStore:
     """
 
     def __init__(self, url: str) -> None:
+        self._url = url
         self._shown = mask_url(url)
-        self._secret = _user_info(url)
         try:
             filesystem, root = url_to_fs(url)
         except (ImportError, ValueError, TypeError) as error:
             # No cause: it may quote the URL.
             raise SettingsError(
-                f"RIVERRUN_MODEL_STORE is {self._shown!r}, which cannot be used: {self._told(error)}",
+                f"RIVERRUN_MODEL_STORE is {self._shown!r}, which cannot be used: {mask_said(str(error), self._url)}",
                 hint="install fsspec's package for that protocol (s3fs, gcsfs), or give a folder",
             ) from None
         except (OSError, EOFError) as error:
@@ -218,23 +218,11 @@ class ModelStore:
                 self._files.rm_file(draft)
             raise
 
-    def _told(self, error: Exception) -> str:
-        """Return what an error says, less what the URL says before its host, whole or in parts."""
-        text = str(error)
-        for part in sorted({self._secret, *self._secret.split(":")}, key=len, reverse=True):
-            text = text.replace(part, MASK) if part else text
-        return text
-
     def _unavailable(self, what: str, error: Exception) -> ModelStoreUnavailableError:
         return ModelStoreUnavailableError(
-            f"the model store at {self._shown} cannot be {what}: {self._told(error)}",
+            f"the model store at {self._shown} cannot be {what}: {mask_said(str(error), self._url)}",
             hint="check RIVERRUN_MODEL_STORE, the disk and the permissions",
         )
-
-
-def _user_info(url: str) -> str:
-    """Return what stands before the host; a password that is not percent-encoded may hold anything."""
-    return url.partition("://")[2].rpartition("@")[0]
 
 
 def _folder(pipeline: str, model: str) -> str:

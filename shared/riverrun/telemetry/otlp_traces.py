@@ -110,7 +110,7 @@ class OtlpTracing:
                 carrier[TRACESTATE] = tracestate
             parent = self._propagator.extract(carrier, parent)
             context = trace.get_current_span(parent).get_span_context()
-            if not context.is_valid or not self._sampler.follows(context.trace_id, sampled=context.trace_flags.sampled):
+            if not context.is_valid or not self._sampler.follows(context.trace_id):
                 return None
         self._sampler.admits()
         return parent

@@ -76,15 +76,13 @@ class Sampler:
         chance = (self._draw(_STEPS) + 1) / _STEPS
         return floor(log(chance) / log(1.0 - ratio))
 
-    def follows(self, trace_id: int, *, sampled: bool) -> bool:
-        """Tell whether a record that belongs to a trace is traced: as its producer said, or by the trace's id."""
-        if self._sampling.parent_based:
-            return sampled
-        return (trace_id & _LOW) < self._bound
-
     def may_follow(self, traceparent: bytes) -> bool:
-        """Tell whether `follows` may say so of a record with this header, from its flags alone."""
+        """Tell whether a record with this header may be traced: not if that is its producer's choice, who says no."""
         return not self._sampling.parent_based or traceparent[_FLAGS] in _SAMPLED
+
+    def follows(self, trace_id: int) -> bool:
+        """Tell whether one that may is traced: always, or by its trace's id where producers have no say."""
+        return self._sampling.parent_based or (trace_id & _LOW) < self._bound
 
     def has_room(self) -> bool:
         """Tell whether this second has room for one more: asked before any work is done for it."""
