@@ -4,35 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from riverrun.records.ids import Entry, SchemaIds
+from riverrun.records.ids import Entry, SchemaIds, SubjectVersion
 
-__all__ = ["KnownSchemas", "Registry", "Version"]
-
-
-class Version(Protocol):
-    """A version of a subject's schema."""
-
-    @property
-    def subject(self) -> str:
-        """The subject."""
-        ...
-
-    @property
-    def version(self) -> int:
-        """The version's number."""
-        ...
-
-    @property
-    def id(self) -> int:
-        """The schema's id."""
-        ...
-
-    @property
-    def schema(self) -> str:
-        """The schema's text."""
-        ...
+__all__ = ["KnownSchemas", "Registry"]
 
 
 class Registry(Protocol):
@@ -50,7 +26,7 @@ class Registry(Protocol):
         """Return the numbers of a subject's versions; none if it is not known."""
         ...
 
-    def version(self, subject: str, name: str) -> Version | None:
+    def version(self, subject: str, name: str) -> SubjectVersion | None:
         """Return a version by its number or as ``latest``, or None if there is none."""
         ...
 
@@ -63,17 +39,10 @@ class Registry(Protocol):
         ...
 
 
-class _Known(NamedTuple):
-    """A version; they count from 1 in the order in which they are known."""
-
-    subject: str
-    version: int
-    id: int
-    schema: str
-
-
 class KnownSchemas:
     """What there is where no registry is used: see `Registry`.
+
+    Versions count from 1 in the order in which they are known.
 
     Parameters
     ----------
@@ -99,7 +68,7 @@ class KnownSchemas:
         """Return the numbers of a subject's versions."""
         return [each.version for each in self._versions(subject)]
 
-    def version(self, subject: str, name: str) -> Version | None:
+    def version(self, subject: str, name: str) -> SubjectVersion | None:
         """Return a version."""
         found = reversed(self._versions(subject))
         return next((each for each in found if name in ("latest", str(each.version))), None)
@@ -114,9 +83,9 @@ class KnownSchemas:
         """Every version can be read with every other: tests refuse, and ids are not given to, what cannot."""
         return "FULL_TRANSITIVE"
 
-    def _versions(self, subject: str) -> list[_Known]:
+    def _versions(self, subject: str) -> list[SubjectVersion]:
         found = [entry for entry in self._entries() if entry.subject == subject]
         return [
-            _Known(subject, number, entry.id, json.dumps(entry.schema, separators=(",", ":")))
+            SubjectVersion(subject, number, entry.id, json.dumps(entry.schema, separators=(",", ":")))
             for number, entry in enumerate(found, start=1)
         ]

@@ -16,7 +16,6 @@ from starlette.types import Message
 
 from riverrun.api_keys import KeyChecker, KeyFile
 from riverrun.api_keys import Scope as KeyScope
-from riverrun.records.items import Alert, Source
 from riverrun.runtime.ports import Record
 from services.gateway import gate
 from services.gateway.gate import Gate, Tally
@@ -25,6 +24,7 @@ from services.gateway.problems import handle
 from services.gateway.routes import alerts, following
 from services.gateway.settings import GatewaySettings
 from services.gateway.views import AlertsView
+from tests.gateway.world import made_alert
 from tests.records.made import codecs_of
 
 PATIENCE_S = 20.0
@@ -101,19 +101,7 @@ class World:
 
     def tell(self, name: str) -> None:
         """Let the view hear of an alert."""
-        alert = Alert(
-            id=name,
-            incident=name,
-            status="raised",
-            rule="r",
-            kind="quality",
-            severity="warning",
-            subject="s",
-            time=1,
-            title="t",
-            source=Source("t", 0, 1),
-        )
-        self.view.offer(Record("a", 0, self._told, 1, b"k", self.codecs.encode(alert), ()))
+        self.view.offer(Record("a", 0, self._told, 1, b"k", self.codecs.encode(made_alert(name)), ()))
         self._told += 1
 
 

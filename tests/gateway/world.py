@@ -66,6 +66,24 @@ def until(holds: Callable[[], bool], what: str) -> None:
         pause.wait(_PAUSE_S)
 
 
+def made_alert(name: str, status: str = "raised", kind: str = "quality") -> Alert:
+    """Return an alert of an incident, as the alerts service makes it."""
+    return Alert(
+        id=f"{name}-{status}",
+        incident=name,
+        status=status,
+        rule=kind,
+        kind=kind,
+        severity="warning",
+        subject="line",
+        time=1_700_000_000_000,
+        title="It got worse",
+        source=Source("t", 0, 1),
+        segment={"place": "x"},
+        values={"value": 0.7, "nothing": float("nan")},
+    )
+
+
 class RunningGateway:
     """A gateway in a thread with an event loop of its own."""
 
@@ -159,20 +177,7 @@ class GatewayWorld:
 
     def raise_alert(self, name: str, status: str = "raised", kind: str = "quality") -> None:
         """Write an alert of an incident, as the alerts service does."""
-        alert = Alert(
-            id=f"{name}-{status}",
-            incident=name,
-            status=status,
-            rule=kind,
-            kind=kind,
-            severity="warning",
-            subject="line",
-            time=1_700_000_000_000,
-            title="It got worse",
-            source=Source("t", 0, 1),
-            segment={"place": "x"},
-            values={"value": 0.7, "nothing": float("nan")},
-        )
+        alert = made_alert(name, status, kind)
         topic = self.deployment.topology.names[Kind.ALERTS]
         self.publish_raw(topic, name.encode(), self.deployment.wire.codecs.encode(alert))
 

@@ -7,11 +7,11 @@ import os
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal, NamedTuple, ParamSpec, TypeVar
+from typing import Final, Literal, ParamSpec, TypeVar
 
 from riverrun.errors import Dependency, SettingsError, UnavailableError
 from riverrun.records.avro import AvroRecord, content
-from riverrun.records.ids import SchemaIdsError, UnknownSchemaIdError
+from riverrun.records.ids import SchemaIdsError, SubjectVersion, UnknownSchemaIdError
 from riverrun.records.lint import lint
 
 try:
@@ -23,7 +23,7 @@ except ImportError as error:
         hint="riverrun needs it: pip install 'confluent-kafka[schemaregistry]'",
     ) from error
 
-__all__ = ["RegisteredVersion", "RegistryIds", "RegistryReader", "RegistrySettings", "RegistryUnavailableError"]
+__all__ = ["RegistryIds", "RegistryReader", "RegistrySettings", "RegistryUnavailableError"]
 
 _Args = ParamSpec("_Args")
 _Result = TypeVar("_Result")
@@ -189,15 +189,6 @@ class RegistryIds:
         return schema
 
 
-class RegisteredVersion(NamedTuple):
-    """A version of a subject's schema, as the registry has it."""
-
-    subject: str
-    version: int
-    id: int
-    schema: str
-
-
 class RegistryReader:
     """Reads a registry for others: some subjects, whatever else it has, and never writes. Every call may take seconds.
 
@@ -228,7 +219,7 @@ class RegistryReader:
         """Return the numbers of a subject's versions; none if it is not there."""
         return [] if subject not in self._own else _found(self._client.get_versions, subject) or []
 
-    def version(self, subject: str, name: str) -> RegisteredVersion | None:
+    def version(self, subject: str, name: str) -> SubjectVersion | None:
         """Return a version by its number or as ``latest``, or None if it is not there."""
         if subject not in self._own:
             return None
@@ -236,7 +227,7 @@ class RegistryReader:
         found = _found(self._client.get_version, subject, wanted)
         if found is None or found.schema_id is None or found.version is None:
             return None
-        return RegisteredVersion(subject, found.version, found.schema_id, found.schema.schema_str or "")
+        return SubjectVersion(subject, found.version, found.schema_id, found.schema.schema_str or "")
 
     def uses(self, number: int) -> list[tuple[str, int]]:
         """Return the subjects that have a schema, and as which of their versions; none if no schema has this id."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from importlib import import_module
+from types import ModuleType
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
@@ -29,7 +30,7 @@ from riverrun.runtime.settings import Settings
 from riverrun.runtime.topology import Topology
 from riverrun.runtime.wire import Wire
 
-__all__ = ["connect"]
+__all__ = ["connect", "registry_adapter"]
 
 _PUBLISH_TIMEOUT_S = 30.0
 _PATIENCE_S = 5.0
@@ -151,10 +152,17 @@ def _schema_ids(log: KafkaLog, topology: Topology, properties: Mapping[str, str]
     return manifest_ids(fixed, ledger, log, topic)
 
 
+def registry_adapter() -> ModuleType:
+    """Return the module of a registry's client, imported now.
+
+    That takes a tenth of a second, which every start without a registry would wait for.
+    """
+    return import_module("riverrun.adapters.schema_registry")
+
+
 def _registry_ids() -> SchemaIds | None:
     if not os.environ.get("SCHEMA_REGISTRY_URL", "").strip():
         return None
-    # Its client takes a tenth of a second to import, which every start without a registry would wait for.
-    adapter = import_module("riverrun.adapters.schema_registry")
+    adapter = registry_adapter()
     ids: SchemaIds = adapter.RegistryIds(adapter.RegistrySettings.from_environment())
     return ids

@@ -8,7 +8,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +27,7 @@ from riverrun.events.streams import streams_of
 from riverrun.features import FeaturePlan
 from riverrun.features.lookup import FeatureLookup
 from riverrun.launch.archive import LogArchive
+from riverrun.launch.connect import registry_adapter
 from riverrun.launch.pipeline_schemas import schemas_of
 from riverrun.launch.process import EXIT_FAILED, EXIT_USAGE, exit_code_of
 from riverrun.launch.session import Session, open_session
@@ -36,10 +36,9 @@ from riverrun.models import rehearsal
 from riverrun.models.follower import FollowerSettings, ModelFollower
 from riverrun.models.modelset import build_models
 from riverrun.models.store import ModelStore
-from riverrun.records.ids import ManifestIds
+from riverrun.records.definition import PipelineSchemas
+from riverrun.records.ids import ManifestIds, SchemaIds
 from riverrun.records.topics import Kind
-from riverrun.runtime import collector
-from riverrun.runtime.deployment import Deployment
 from riverrun.runtime.model_settings import code_hash, code_modules, model_keys
 from riverrun.runtime.settings import Settings
 from riverrun.runtime.topic_follower import TopicFollower
@@ -141,7 +140,7 @@ def make_parts(
         TopicFollower(log, names[Kind.ALERTS], alerts.offer),
         TopicFollower(log, names[Kind.ALERT_COMMANDS], alerts.offer_command),
     ]
-    ids = deployment.ids
+    ids, brought = deployment.ids, schemas_of(pipeline)
     if isinstance(ids, ManifestIds):
         followers.append(TopicFollower(log, names[Kind.SCHEMAS], offer_schema(ids)))
 
@@ -164,7 +163,7 @@ def make_parts(
     loader.settle()
     return Parts(
         pipeline=pipeline,
-        schemas=schemas_of(pipeline),
+        schemas=brought,
         codecs=codecs,
         admissions=admissions,
         answering=Answering(
@@ -177,7 +176,7 @@ def make_parts(
         publisher=publisher,
         models=models,
         alerts=alerts,
-        registry=_registry(deployment),
+        registry=_registry(deployment.ids, brought),
         archive=LogArchive(deployment, session.addresses),
         asking=Asking(),
         readiness=RememberedReadiness(_Readiness(lookup, followers, loader)),
@@ -189,16 +188,14 @@ def make_parts(
     )
 
 
-def _registry(deployment: Deployment) -> Registry:
+def _registry(ids: SchemaIds, brought: PipelineSchemas) -> Registry:
     """Return what knows the pipeline's schemas: its registry, if it has one."""
-    ids = deployment.ids
     if isinstance(ids, ManifestIds):
         return KnownSchemas(ids, ids.entries)
     # A caller sees the pipeline's own subjects there: whatever else this process may read is another's.
-    brought = schemas_of(deployment.pipeline)
     own = {*(stream.subject for stream in brought.streams), brought.vector_subject}
     own |= {line.subject for line in schemas.manifest()}
-    adapter = import_module("riverrun.adapters.schema_registry")
+    adapter = registry_adapter()
     reader: Registry = adapter.RegistryReader(adapter.RegistrySettings.from_environment(), own)
     return reader
 
@@ -217,8 +214,6 @@ async def serve(session: Session, settings: Settings, gateway: GatewaySettings) 
     telemetry = Telemetry(name, ["gateway"])
     parts = make_parts(session, settings, gateway, telemetry.requests)
     server = GatewayServer(configure(make_gate(parts, settings), gateway))
-    # Else a full collection would go through all that is loaded now, and let requests wait for as long.
-    collector.set_aside()
     with telemetry.living(parts.samples, _ready(parts)):
         _LOG.info("serving pipeline %s at http://%s:%d", name, gateway.host, gateway.port)
         await server.serve()

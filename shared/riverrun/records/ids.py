@@ -21,6 +21,7 @@ __all__ = [
     "ManifestIds",
     "SchemaIds",
     "SchemaIdsError",
+    "SubjectVersion",
     "UnknownSchemaIdError",
     "derived_id",
     "entry_from_json",
@@ -39,6 +40,15 @@ class SchemaIdsError(RiverrunError):
 
 class UnknownSchemaIdError(SchemaIdsError):
     """No schema is known by an id."""
+
+
+class SubjectVersion(NamedTuple):
+    """A version of a subject's schema, as registries count them: its number, the schema's id and its text."""
+
+    subject: str
+    version: int
+    id: int
+    schema: str
 
 
 class SchemaIds(Protocol):
