@@ -20,8 +20,10 @@ _EVERY_CLIENT: Final[Mapping[str, object]] = {
     "client.id": "riverrun",
     # An idle connection closed by the client would look like one that broke.
     "connections.max.idle.ms": 0,
+    # A broker that comes back is to be found at once: the longest of the pauses of all clients of a process is part of
+    # its recovery. An attempt that is refused costs some microseconds.
     "reconnect.backoff.ms": 50,
-    "reconnect.backoff.max.ms": 1_000,
+    "reconnect.backoff.max.ms": 250,
     "socket.keepalive.enable": True,
     "socket.nagle.disable": True,
     # A broker that hangs reports no error, and its partitions get other leaders. What clients believe of that is by
@@ -87,7 +89,7 @@ class KafkaTuning:
     linger_ms: int = 5
     compression: str = "lz4"
     transaction_timeout_ms: int = 10_000
-    session_timeout_ms: int = 2_500
+    session_timeout_ms: int = 2_000
     poll_timeout_ms: int = 120_000
     session_ask_timeout: float = 5.0
     request_timeout: float = 30.0
