@@ -269,6 +269,18 @@ class TestTail:
         assert values(world.log.tail(topic, 0, 1 << 40)) == [b"0", b"1", b"2", b"3"]
         assert world.log.tail(topic, 0, 0) == []
 
+    def test_tail_since(self, world: World, topic: str, opened: MakeWriter) -> None:
+        """Nothing below an offset is returned, whatever stands there: a record, or a transaction's end."""
+        writer = opened(topic)
+        for number in range(4):
+            write(writer, topic, [b"%d" % number])
+        whole = world.log.tail(topic, 0, 1 << 40)
+        end = world.log.high_watermark(topic, 0)
+        for since in range(end + 2):
+            wanted = [record for record in whole if record.offset >= since]
+            assert world.log.tail(topic, 0, 1 << 40, since) == wanted
+            assert world.log.tail(topic, 0, 2, since) == wanted[-2:]
+
     def test_far_back_behind_aborted_records(self, world: World, topic: str, opened: MakeWriter) -> None:
         """Thousands of aborted records do not hide what came before them, nor double what came after."""
         writer = opened(topic)

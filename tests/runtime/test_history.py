@@ -57,6 +57,28 @@ def test_holders(memory: MemoryWorld, topic: str) -> None:
     later = History(memory.log, memory.small.wire, topic, 0, ["score", "labels", "learn"])
     assert later.holders() == {"two", "three"}
     assert later.holders(since=history.end) == {"three"}
+    seen = history.end
+    history.follow()
+    assert history.holders() == later.holders()
+    assert history.holders(since=seen) == {"three"}
+    assert history.end == later.end
+
+
+def test_following(memory: MemoryWorld, topic: str) -> None:
+    """What has come since is found as if all had been read again, and what was there before is read no second time."""
+    _commit(memory, "score", 5)
+    _commit(memory, "score", 9)
+    history = History(memory.log, memory.small.wire, topic, 0, ["score"])
+    history.follow()
+    _commit(memory, "score", 12)
+    for _ in range(70):
+        _commit(memory, "features", 1)
+    history.follow()
+    for tail, holds in ((12, 12), (11, 9), (5, 5)):
+        found = history.consistent("score", {"out": tail})
+        assert found is not None
+        assert found.outputs == {"out": holds}
+    assert history.end == memory.log.high_watermark(topic, 0)
 
 
 def test_what_a_topic_holds(memory: MemoryWorld) -> None:

@@ -15,7 +15,8 @@ from riverrun.records.topics import Kind
 from riverrun.runtime import task
 from riverrun.runtime.chain import Chain
 from riverrun.runtime.deployment import Deployment
-from riverrun.runtime.fence import fence
+from riverrun.runtime.fence import Taken, fence
+from riverrun.runtime.history import History
 from riverrun.runtime.inputs import Entry
 from riverrun.runtime.intake import Intake
 from riverrun.runtime.link import Link
@@ -103,7 +104,7 @@ class _FencedLate:
 
     def _opened(self) -> Writer:
         if self._writer is None:
-            self._writer = fence(*self._fence)
+            self._writer, _ = fence(*self._fence)
         return self._writer
 
     def open(self) -> None:
@@ -131,7 +132,14 @@ class _FencedLate:
 
 def tail_read_before_fencing(patch: pytest.MonkeyPatch) -> None:
     """What was committed is read while others may still commit."""
-    patch.setattr(task, "fence", _FencedLate)
+
+    def fence_late(deployment: Deployment, definitions: Sequence[StageDefinition], partition: int) -> Taken:
+        progress = deployment.topology.names[Kind.PROGRESS]
+        names = [definition.name for definition in definitions]
+        history = History(deployment.log, deployment.wire, progress, partition, names)
+        return Taken(_FencedLate(deployment, definitions, partition), history)
+
+    patch.setattr(task, "fence", fence_late)
 
 
 def watermark_going_back(patch: pytest.MonkeyPatch) -> None:

@@ -246,8 +246,8 @@ class KafkaLog:
         properties = self._properties.writer(transactional_id)
         return KafkaWriter(properties, transactional_id, self._tuning.request_timeout, self._lines)
 
-    def tail(self, topic: str, partition: int, count: int) -> list[Record]:
-        """Return the last ``count`` committed records (or all, if fewer), oldest first.
+    def tail(self, topic: str, partition: int, count: int, since: int = 0) -> list[Record]:
+        """Return the last ``count`` committed records from the offset ``since`` on (or all, if fewer), oldest first.
 
         Waits until the transactions that are open at the time of the call have been resolved.
 
@@ -257,6 +257,7 @@ class KafkaLog:
             If the partition cannot be read, or a transaction stays open for too long.
         """
         start, end = self._watermarks(topic, partition)
+        start = max(start, since)
         if count <= 0 or end <= start:
             return []
         reader = KafkaReader(self._properties.reader(), topic, partition, start, self._lines)

@@ -26,7 +26,7 @@ def read_tail(reader: KafkaReader, start: int, end: int, count: int, timeout: fl
     reader
         Of the partition in question; where it stands does not matter.
     start, end
-        The log start and the high watermark, at the time of the call.
+        Where to stop going back, and the high watermark at the time of the call.
     count
         How many records.
     timeout

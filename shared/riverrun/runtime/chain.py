@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from riverrun.records.items import Item, Progress
-from riverrun.records.topics import Kind
 from riverrun.runtime import collector
 from riverrun.runtime.deployment import Deployment
 from riverrun.runtime.failpoints import Failpoint
@@ -44,13 +43,16 @@ class Chain:
         self._stages: list[Stage] = []
         self._own: dict[tuple[str, str], Link] = {}
 
-    def restore(self) -> None:
-        """Read the tails, load states, replay them quietly, and link the stages."""
-        deployment, partition = self._deployment, self._partition
+    def restore(self, history: History) -> None:
+        """Read the tails, load states, replay them quietly, and link the stages.
+
+        Parameters
+        ----------
+        history
+            What the stages have committed, read after all who might have were fenced.
+        """
         names = frozenset(definition.name for definition in self.definitions)
-        context = deployment.context(partition, names)
-        progress_topic = deployment.topology.names[Kind.PROGRESS]
-        history = History(deployment.log, deployment.wire, progress_topic, partition, names)
+        context = self._deployment.context(self._partition, names)
         tails = self._tails()
         committed = {name: history.consistent(name, tails[name]) for name in names}
         self.said_degraded = any(progress is not None and progress.degraded for progress in committed.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from riverrun.records.items import Progress
 from riverrun.records.topics import Kind
@@ -12,7 +13,22 @@ from riverrun.runtime.ports import Writer
 from riverrun.runtime.stage import StageDefinition
 
 
-def fence(deployment: Deployment, definitions: Sequence[StageDefinition], partition: int) -> Writer:
+class Taken(NamedTuple):
+    """A partition that was taken over.
+
+    Parameters
+    ----------
+    writer
+        Opened, with the transactional id of the chain's first stage.
+    history
+        All that was committed by whoever was fenced, as far back as each stage's last commit record.
+    """
+
+    writer: Writer
+    history: History
+
+
+def fence(deployment: Deployment, definitions: Sequence[StageDefinition], partition: int) -> Taken:
     """Open the chain's writer, and fence all ids under which its stages may still be written.
 
     These are the ids of the chain's stages on their own, and the id that each stage's last commit record names:
@@ -25,8 +41,8 @@ def fence(deployment: Deployment, definitions: Sequence[StageDefinition], partit
 
     Returns
     -------
-    Writer
-        Opened, with the transactional id of the chain's first stage.
+    Taken
+        The chain's writer, and what its stages have committed.
     """
     return _Fence(deployment, definitions, partition).build()
 
@@ -39,16 +55,19 @@ class _Fence:
         self._own = deployment.transactional_id(self._names[0], partition)
         self._fenced: set[str] = {""}
 
-    def build(self) -> Writer:
+    def build(self) -> Taken:
         writer = self._open(self._own)
         self._exclude({self._deployment.transactional_id(name, self._partition) for name in self._names})
+        history = self._history()
         while True:
-            history = self._history()
-            if self._exclude(history.holders()):
-                continue
-            self._claim(writer)
-            if not self._exclude(self._history().holders(since=history.end)):
-                return writer
+            if not self._exclude(history.holders()):
+                seen = history.end
+                self._claim(writer)
+                history.follow()
+                if not self._exclude(history.holders(since=seen)):
+                    return Taken(writer, history)
+            # What they have committed until now.
+            history.follow()
 
     def _open(self, transactional_id: str) -> Writer:
         writer = self._deployment.log.writer(transactional_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from riverrun.errors import RiverrunError
 from riverrun.records.items import Item, Progress
@@ -15,7 +15,8 @@ CLAIM = "claim/"
 UNKNOWN = -1
 """The tail of a writer all of whose records have been deleted, by retention: nobody can tell how many there were."""
 
-_DEPTHS = (64, 4_096, 1 << 40)
+_ALL = 1 << 40
+_DEPTHS = (64, 4_096, _ALL)
 
 
 class History:
@@ -41,6 +42,8 @@ class History:
         self._wire = wire
         self._place = topic, partition
         self._wanted = frozenset(stages)
+        # Most records of a busy partition are of others: their keys tell without their being decoded.
+        self._keys = {(prefix + stage).encode() for stage in self._wanted for prefix in ("", CLAIM)}
         self._depth = -1
         self._whole = False
         self.end = 0
@@ -56,16 +59,30 @@ class History:
         depth = _DEPTHS[self._depth]
         tail = self._log.tail(*self._place, depth)
         self._whole = len(tail) < depth
-        self.end = tail[-1].offset + 1 if tail else 0
+        self.end = 0
         self._records = {stage: [] for stage in self._wanted}
         self._holders = []
-        for record in reversed(tail):
+        self._prepend(tail)
+
+    def follow(self) -> None:
+        """Read what has come since, as must be done after more writers were fenced."""
+        self._prepend(self._log.tail(*self._place, _ALL, since=self.end))
+
+    def _prepend(self, newer: Sequence[Record]) -> None:
+        if newer:
+            self.end = newer[-1].offset + 1
+        records: dict[str, list[Progress]] = {stage: [] for stage in self._wanted}
+        holders = []
+        for record in reversed(newer):
+            if record.key not in self._keys:
+                continue
             progress = self._wire.progress(record)
             stage = progress.stage.removeprefix(CLAIM)
-            if stage in self._wanted:
-                self._holders.append((record.offset, stage, progress.transactional_id))
-                if stage == progress.stage:
-                    self._records[stage].append(progress)
+            holders.append((record.offset, stage, progress.transactional_id))
+            if stage == progress.stage:
+                records[stage].append(progress)
+        self._records = {stage: records[stage] + older for stage, older in self._records.items()}
+        self._holders = holders + self._holders
 
     def latest(self, stage: str) -> Progress | None:
         """Return the stage's last commit record, borne out or not."""

@@ -168,8 +168,8 @@ class Log(Protocol):
         """Make a transactional writer, not yet opened."""
         ...
 
-    def tail(self, topic: str, partition: int, count: int) -> list[Record]:
-        """Return the last ``count`` committed records (or all, if fewer), oldest first.
+    def tail(self, topic: str, partition: int, count: int, since: int = 0) -> list[Record]:
+        """Return the last ``count`` committed records from the offset ``since`` on (or all, if fewer), oldest first.
 
         Waits until transactions open at the time of the call are resolved, so that what it returns is final for
         any writer fenced before.

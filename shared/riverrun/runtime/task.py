@@ -87,9 +87,9 @@ class Task:
         """Fence whoever worked here before, restore, and catch up where a stage is behind the one before it."""
         self.step = "restoring"
         while True:
-            self._writer = fence(self._deployment, self._definitions, self.partition)
+            self._writer, history = fence(self._deployment, self._definitions, self.partition)
             chain = self._chain = Chain(self._definitions, self._deployment, self.partition)
-            chain.restore()
+            chain.restore(history)
             if chain.behind < 0:
                 break
             self.close()

@@ -93,10 +93,10 @@ class PointedLog:
         """Make a writer."""
         return _PointedWriter(self._log.writer(transactional_id), self._points)
 
-    def tail(self, topic: str, partition: int, count: int) -> list[Record]:
+    def tail(self, topic: str, partition: int, count: int, since: int = 0) -> list[Record]:
         """Return the last records."""
         self._points.reach("tail")
-        return self._log.tail(topic, partition, count)
+        return self._log.tail(topic, partition, count, since)
 
     def membership(self, group: str, topic: str) -> Membership:
         """Join a group."""

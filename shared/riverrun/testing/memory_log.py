@@ -105,8 +105,8 @@ class MemoryLog:
         """Make a transactional writer, not yet opened."""
         return MemoryWriter(self, transactional_id)
 
-    def tail(self, topic: str, partition: int, count: int) -> list[Record]:
-        """Return the last ``count`` committed records (or all, if fewer), oldest first.
+    def tail(self, topic: str, partition: int, count: int, since: int = 0) -> list[Record]:
+        """Return the last ``count`` committed records from the offset ``since`` on (or all, if fewer), oldest first.
 
         Instead of waiting for open transactions it advances the clock until they have timed out.
         """
@@ -118,7 +118,7 @@ class MemoryLog:
             blocking = place.oldest()
             if blocking is not None:
                 self.advance(self.transactions.expires(blocking) - self.now)
-        records, _ = place.read(place.start, end)
+        records, _ = place.read(max(place.start, since), end)
         below = [record for record in records if record.offset < end]
         return below[-count:] if count > 0 else []
 
