@@ -53,8 +53,8 @@ this one pipeline, with confluent-kafka, fastavro and River, and no layer betwee
   [`benchmarks/peers/`](../benchmarks/peers). They are installed from their packages, for the benchmark alone. Much of
   the work is everybody's: decoding, windows, three models of River. What it takes without transactions and without a
   merge by time, Bytewax's column of processor time shows: it is more than half of what Quix Streams takes with
-  transactions, so that on this job nobody could be twice as fast as that. A run ends when most examples are there: a
-  learner that has fallen behind by then, as Quix's does, is not waited for, which is in its favour.
+  transactions, so that on this job nobody could be twice as fast as that. A run ends when most examples are written
+  and learned.
 - **latency** runs from the broker's append of an event until a read-committed consumer has its prediction,
   **freshness** from the append of a label until a prediction by a model that has learned from it is there.
 - **flat_throughput** and **flat_memory** compare riverrun with itself, late and early in one long log.
