@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -109,7 +110,11 @@ class AlertsCore:
             raise CommandError(f"nothing is called {command.action!r}")
 
     def state(self) -> dict[str, Any]:
-        """Return what `restore` needs, in JSON, in parts that each have a table."""
+        """Return what `restore` needs, for JSON, in parts that each have a table.
+
+        It is of this moment, and stays so when the core goes on: Faust writes it down some time later.
+        """
+        rules = {key: watcher.state() for key, watcher in self._watchers.items()}
         return {
             "cooldowns": self.incidents.state(),
             "acknowledgements": list(self._commands),
@@ -117,8 +122,8 @@ class AlertsCore:
             "watchers": {
                 "clock": asdict(self._clock),
                 "intake": asdict(self._intake),
-                "taken": self._taken,
-                "rules": {key: dict(watcher.state()) for key, watcher in self._watchers.items()},
+                "taken": dict(self._taken),
+                "rules": copy.deepcopy(rules),
             },
         }
 

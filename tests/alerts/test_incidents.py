@@ -311,6 +311,21 @@ def test_a_restored_core_goes_on_as_if_nothing_had_been(actions: list[Fact | int
     assert found == whole
 
 
+@given(st.lists(actions, max_size=40), st.integers(0, 40))
+def test_a_state_is_of_one_moment(actions: list[Fact | int | None], cut: int) -> None:
+    """A state that was given away stays as it was when the core goes on: Faust writes it down some time later."""
+    told = Told(*RULES)
+    play(told, actions)
+    core = AlertsCore(pipeline_of(*RULES))
+    for each in told.signals[:cut]:
+        core.step(each)
+    state = core.state()
+    written = orjson.dumps(state)
+    for each in told.signals[cut:]:
+        core.step(each)
+    assert orjson.dumps(state) == written
+
+
 @given(st.lists(actions, max_size=60))
 def test_the_alerts_tell_what_is_open(actions: list[Fact | int | None]) -> None:
     """Who reads the topic finds the very incidents that can be acknowledged, in the same order; and they can be."""

@@ -37,7 +37,8 @@ class World:
     """A pipeline on the in-memory log, with one intake and one fold, each of which can be killed.
 
     What Faust would do is done here: records of the signals are handed over from the group's offset, which may be
-    anywhere up to what was handed over; tables are kept as JSON.
+    anywhere up to what was handed over; what is saved in tables is written down as JSON at the next commit, as it is
+    then.
     """
 
     def __init__(self, wire: Wire, pipeline: Pipeline) -> None:
@@ -48,6 +49,7 @@ class World:
         self.wire = wire
         self.published: list[list[Evaluation]] = [[], []]
         self.rows: dict[str, dict[str, Any]] = {part: {} for part in PARTS}
+        self.written = b"{}"
         self.tables = StateTables(self.rows)
         self.offset = self.next = 0
         self.hurried = False
@@ -113,23 +115,23 @@ class World:
         self.next = records[-1].offset + 1
 
     def save(self) -> None:
-        """Write the tables."""
+        """Save a state in the tables."""
         saved = self.fold.saved()
         if saved is not None:
-            self.tables.save(orjson.loads(orjson.dumps(saved)))
+            self.tables.save(saved)
 
     def load(self) -> SavedState | None:
         """Read the tables, as after a start."""
         return StateTables(self.rows).load()
 
     def commit(self) -> None:
-        """Commit the group's offset, whether or not the tables reflect it."""
+        """Commit the group's offset, whether or not the tables reflect it, and write the tables down."""
         self.offset = self.next
+        self.written = orjson.dumps(self.rows)
 
     def kill_fold(self, *, wiped: bool = False) -> None:
         """Replace the fold; perhaps the tables are lost as well."""
-        if wiped:
-            self.rows = {part: {} for part in PARTS}
+        self.rows = {part: {} for part in PARTS} | ({} if wiped else orjson.loads(self.written))
         self.tables = StateTables(self.rows)
         self.tables.load()
         self.fold = self.new_fold()
