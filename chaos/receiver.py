@@ -102,7 +102,12 @@ class Receiver:
 def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(min(int(self.headers.get("content-length", "0")), _MOST_BYTES))
+            length = min(int(self.headers.get("content-length", "0")), _MOST_BYTES)
+            body = self.rfile.read(length)
+            if len(body) < length:
+                # Whoever sent it was killed halfway: nothing has been delivered, and nobody waits for an answer.
+                self.close_connection = True
+                return
             headers = {name.lower(): value for name, value in self.headers.items()}
             self.send_response(receiver.answer(headers, body))
             self.send_header("content-length", "0")
