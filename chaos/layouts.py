@@ -29,6 +29,7 @@ from riverrun.adapters.kafka_log import kafka_producer
 from riverrun.api_keys import KeyFile, Scope, key_file_path
 from riverrun.embedded import EmbeddedCluster, EmbeddedKafka, EmbeddedRedis
 from riverrun.embedded.addresses import Addresses
+from riverrun.embedded.kafka_server import KafkaSettings
 from riverrun.embedded.ports import choose_ports
 from riverrun.records.items import AlertCommand
 from riverrun.records.topics import Kind as Topic
@@ -145,8 +146,8 @@ class Layout:
             yield scene
 
 
-def _embedded(setting: Setting, stack: ExitStack) -> _Servers:
-    cluster = stack.enter_context(EmbeddedCluster(setting.folder / "servers", announce=quiet))
+def _embedded(setting: Setting, stack: ExitStack, kafka: KafkaSettings | None = None) -> _Servers:
+    cluster = stack.enter_context(EmbeddedCluster(setting.folder / "servers", kafka=kafka, announce=quiet))
     return _Servers(cluster.addresses, [cluster.kafka], cluster.redis)
 
 
@@ -164,7 +165,9 @@ def _three(setting: Setting, stack: ExitStack) -> _Servers:
 
 
 def _with_receiver(setting: Setting, stack: ExitStack) -> _Servers:
-    servers = _embedded(setting, stack)
+    # The broker is hardly ever killed here, so it may be one as in production: the other takes two thirds of a core, and
+    # the services at the edges need one each to start.
+    servers = _embedded(setting, stack, KafkaSettings(optimizing=True))
     servers.receiver = stack.enter_context(Receiver(setting.seed))
     for name in AT_THE_EDGES:
         servers.kafka_proxies[name] = stack.enter_context(KafkaProxy(servers.brokers[0].ports[0]))
