@@ -165,8 +165,8 @@ def _three(setting: Setting, stack: ExitStack) -> _Servers:
 
 
 def _with_receiver(setting: Setting, stack: ExitStack) -> _Servers:
-    # The broker is hardly ever killed here, so it may be one as in production: the other takes two thirds of a core, and
-    # the services at the edges need one each to start.
+    # The broker is hardly ever killed here, so it may be one as in production: the other takes two thirds of a core,
+    # and the services at the edges need one each to start.
     servers = _embedded(setting, stack, KafkaSettings(optimizing=True))
     servers.receiver = stack.enter_context(Receiver(setting.seed))
     for name in AT_THE_EDGES:
