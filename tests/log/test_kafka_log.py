@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +13,7 @@ from chaos.proxies import KafkaProxy
 from riverrun.adapters import kafka_errors
 from riverrun.adapters.kafka_connection import ClientLog, ConnectionLog
 from riverrun.adapters.kafka_log import KafkaLog, kafka_producer
-from riverrun.adapters.kafka_properties import KafkaProperties
+from riverrun.adapters.kafka_properties import KafkaProperties, KafkaTuning
 from riverrun.embedded import ClientProperties
 from riverrun.errors import SettingsError
 from riverrun.runtime.ports import LogUnavailableError, TopicSpec
@@ -54,6 +55,23 @@ def test_a_reader_survives_broken_connections(
     reader.close()
     with pytest.raises(LogUnavailableError, match="closed"):
         reader.poll(1)
+
+
+def test_a_tail_does_not_wait_for_more_to_come(near: ClientProperties, name: str) -> None:
+    """Behind the end of a transaction only an empty answer tells that nothing follows; whoever reads on may wait."""
+    log = KafkaLog(near, KafkaTuning(fetch_wait_ms=8_000))
+    log.ensure_topics([TopicSpec(name, 1)])
+    writer = log.writer(name)
+    writer.open()
+    for value in (b"1", b"2", b"3"):
+        writer.begin()
+        writer.send(name, 0, b"key", value, [])
+        writer.commit({}, "")
+    began = time.monotonic()
+    assert [record.value for record in log.tail(name, 0, 2)] == [b"2", b"3"]
+    assert time.monotonic() - began < 4.0
+    writer.close()
+    log.close()
 
 
 def test_an_outage_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:

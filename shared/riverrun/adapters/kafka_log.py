@@ -260,7 +260,7 @@ class KafkaLog:
         start = max(start, since)
         if count <= 0 or end <= start:
             return []
-        reader = KafkaReader(self._properties.reader(), topic, partition, start, self._lines)
+        reader = KafkaReader(self._properties.tail(), topic, partition, start, self._lines)
         try:
             return read_tail(reader, start, end, count, self._tuning.tail_timeout)
         finally:

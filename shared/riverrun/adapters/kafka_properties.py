@@ -16,6 +16,8 @@ __all__ = ["KafkaProperties", "KafkaTuning"]
 # The client insists on a group's name; nothing is ever committed or joined under this one.
 _NO_GROUP: Final = "riverrun-reader"
 
+_TAIL_WAIT_MS: Final = 5
+
 _EVERY_CLIENT: Final[Mapping[str, object]] = {
     "client.id": "riverrun",
     # An idle connection closed by the client would look like one that broke.
@@ -172,6 +174,10 @@ class KafkaProperties:
             # Never jump silently: an offset that is gone is an error.
             "auto.offset.reset": "error",
         }
+
+    def tail(self) -> dict[str, object]:
+        """Return the properties of a reader that is to find the end: a broker need not wait for more."""
+        return {**self.reader(), "fetch.wait.max.ms": _TAIL_WAIT_MS}
 
     def member(self, group: str, session_ms: int) -> dict[str, object]:
         """Return the properties of a consumer that is a member of ``group`` and fetches nothing."""
