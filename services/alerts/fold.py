@@ -1,8 +1,9 @@
 """Runs the core over the signals, in order and without a gap, and writes what comes of them.
 
 State trails: tables hold it with the position that it reflects. What lies between there and the first record that Faust
-brings (its offsets may be ahead of the tables, or the tables lost) is read from the log and folded first; alerts that
-the topic has already are not written again.
+brings (its offsets may be ahead of the tables, or the tables lost) is read from the log and folded first, and so is
+what it passes over later, as it does now and then after a start; alerts that the topic has already are not written
+again.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from riverrun.runtime.ports import Log, Record
 from riverrun.subscriptions import Subscription
 from services.alerts.alert_log import AlertLog
 from services.alerts.core import AlertsCore
-from services.alerts.signals import Decode, read_signal
+from services.alerts.signals import Decode, next_offset, read_signal
 
 __all__ = ["Fold", "SavedState"]
 
@@ -52,7 +53,8 @@ class Fold:
         self._decode = decode
         self._alerts = alerts
         self._core: AlertsCore | None = None
-        self._is_fresh = True
+        # The offset of the next record, if none is missing.
+        self._expected = 0
 
     def open(self, saved: SavedState | None) -> None:
         """Start from a saved state, or from nothing, and shut out a predecessor.
@@ -70,7 +72,7 @@ class Fold:
             _LOG.info("goes on behind signal %d", core.position)
         else:
             _LOG.info("begins with the first signal there is: no state was found")
-        self._core, self._is_fresh = core, True
+        self._core, self._expected = core, core.position + 1
 
     @property
     def is_open(self) -> bool:
@@ -78,7 +80,7 @@ class Fold:
         return self._core is not None
 
     def take(self, records: Sequence[Record]) -> int:
-        """Fold records of the signals topic, and what lies before them; return how many alerts were written.
+        """Fold records of the signals topic, and what is missing before each; return how many alerts were written.
 
         After an error it is closed: what it has in memory may be ahead of what is written.
 
@@ -93,17 +95,20 @@ class Fold:
         if core is None or not records:
             self._core = core
             return 0
-        written = 0
-        if self._is_fresh:
-            written += self._catch_up(core, records[0].offset)
-            self._is_fresh = False
-        written += self._fold(core, records)
+        written = begin = 0
+        for number, record in enumerate(records):
+            if record.offset > self._expected:
+                written += self._fold(core, records[begin:number]) + self._catch_up(core, record.offset)
+                begin = number
+            self._expected = max(self._expected, next_offset(record))
+        written += self._fold(core, records[begin:])
         self._core = core
         return written
 
     def _catch_up(self, core: AlertsCore, end: int) -> int:
         """Fold what lies before ``end``."""
         written = 0
+        _LOG.info("reads what was not brought of the signals from %d to %d", core.position + 1, end - 1)
         reader = self._log.reader(self._signals, 0, core.position + 1)
         try:
             while core.position + 1 < end and reader.end_offset < end:

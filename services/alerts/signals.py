@@ -18,7 +18,7 @@ from riverrun.records.headers import Stamp
 from riverrun.records.items import AlertCommand, Drift, Evaluation, Item, ModelAlias, Progress, Source
 from riverrun.runtime.ports import Record
 
-__all__ = ["ORIGIN", "Fact", "Header", "Mark", "Signal", "origin_header", "read_mark", "read_signal"]
+__all__ = ["ORIGIN", "Fact", "Header", "Mark", "Signal", "next_offset", "origin_header", "read_mark", "read_signal"]
 
 ORIGIN = "riverrun-origin"
 """Header: ``topic/partition/offset`` of the record that was copied; a mark has none."""
@@ -93,6 +93,11 @@ def read_mark(record: Record) -> Mark | None:
         return Mark(dict(found["positions"]), dict(found["ends"]))
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def next_offset(record: Record) -> int:
+    """Return where the next record lies if none is missing: a mark ends a transaction, whose marker takes an offset."""
+    return record.offset + (1 if _header(record.headers) is not None else 2)
 
 
 def _header(headers: Sequence[Header]) -> bytes | None:
