@@ -26,6 +26,7 @@ __all__ = ["KafkaWriter", "group_metadata"]
 
 _OPENINGS: Final = 3
 _LEAST_S: Final = 0.1
+"""What is left to an opening at the least: less than nothing would be no limit at all, for the client."""
 _QUEUE_WAIT: Final = 0.1
 _OFFSETS_SHARE: Final = 0.2
 """What part of the transaction's time the group's offsets are waited for, which are on their way for a millisecond."""
