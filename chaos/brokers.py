@@ -100,6 +100,9 @@ class ThreeBrokers:
             # How long a coordinator waits for a broker that hangs before it turns to its successor with the end of a
             # transaction; half a minute by default.
             "request.timeout.ms": "4000",
+            # And how long a broker waits for a controller that hangs, with a follower's return into the replicas in
+            # sync; half a minute by default, while which the loss of another broker leaves one replica alone.
+            "controller.socket.timeout.ms": "4000",
         }
 
     @property

@@ -16,6 +16,8 @@ __all__ = ["Tail", "read_partition"]
 _MANY: Final = 10_000
 _WAIT_S: Final = 0.1
 _PATIENCE_S: Final = 60.0
+_SILENT_S: Final = 10.0
+"""After how long without a record another broker is asked where the partition is."""
 _AT_END: Final = "_PARTITION_EOF"
 _PROPERTIES: Final[Mapping[str, object]] = {
     # The client insists on a group; nothing is joined or committed under this one.
@@ -37,6 +39,9 @@ _PROPERTIES: Final[Mapping[str, object]] = {
 class Tail:
     """Follows one partition from its beginning, committed records only, through whatever happens to the broker.
 
+    A broker that is cut off from the others still says that it leads, and has nothing new; a client that is connected
+    to nobody else asks only this one, and waits for as long as the cut lasts. So who hears nothing connects anew.
+
     Parameters
     ----------
     properties
@@ -46,9 +51,15 @@ class Tail:
     """
 
     def __init__(self, properties: Mapping[str, str], topic: str, partition: int) -> None:
-        self._consumer = Consumer({**properties, **_PROPERTIES})
-        self._consumer.assign([TopicPartition(topic, partition, 0)])
+        self._properties = {**properties, **_PROPERTIES}
+        self._topic, self._partition, self._next = topic, partition, 0
         self.end = -1
+        self._open()
+
+    def _open(self) -> None:
+        self._consumer = Consumer(self._properties)
+        self._consumer.assign([TopicPartition(self._topic, self._partition, self._next)])
+        self._heard = time.monotonic()
 
     def poll(self, timeout: float = 0.0) -> list[Record]:
         """Return what has come, waiting up to ``timeout`` seconds for the first of it."""
@@ -60,6 +71,11 @@ class Tail:
                 records.append(_record(message))
             elif error.name() == _AT_END:
                 self.end = message.offset() or 0
+        if records:
+            self._next, self._heard = records[-1].offset + 1, time.monotonic()
+        elif time.monotonic() - self._heard > _SILENT_S:
+            self._consumer.close()
+            self._open()
         return records
 
     def close(self) -> None:

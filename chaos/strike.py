@@ -16,6 +16,8 @@ __all__ = ["strike"]
 _RECOVERY_LIMIT_S: Final = 180.0
 _HOLD_UP: Final = ("kafka.", "beside.", "network.kafka", "store.", "state.")
 """Faults while which nothing that they hit can go on."""
+_OPENS_WITH_REDIS: Final = "features"
+"""The stage whose state is in Redis: it goes on without, but does not begin without."""
 
 
 def strike(scene: Scene, kinds: Sequence[Kind], tell: Callable[[str], None]) -> list[Strike]:
@@ -124,7 +126,10 @@ class _Struck:
 
     def held_up_until_now(self, by: Kind) -> None:
         """Take note that a fault has ended which struck at the same time; without Redis all but state goes on."""
-        if by.name.startswith(_HOLD_UP) and set(by.hits) & set(self.kind.hits):
+        opens_late = (
+            by.name.startswith("redis.") and self.kind.name.startswith("kill.") and _OPENS_WITH_REDIS in self.kind.hits
+        )
+        if opens_late or (by.name.startswith(_HOLD_UP) and set(by.hits) & set(self.kind.hits)):
             self._counted_from = time.monotonic()
 
     def goes_on(self) -> bool:

@@ -9,15 +9,16 @@ from typing import Any, cast
 
 import pytest
 
-from chaos.scene import Kind, Scene, Steps
+from chaos.scene import Kind, Scene, Steps, now_ms
 from chaos.strike import strike
 from chaos.world import StuckError
 
 
 class _World:
-    """A world in which nothing is, and so nothing has to go on."""
+    """A world in which nothing is unless it is said what has committed, and so nothing has to go on."""
 
-    watch = SimpleNamespace(latest={}, committed={})
+    def __init__(self, committed: dict[tuple[str, int], int] | None = None) -> None:
+        self.watch = SimpleNamespace(latest=committed or {}, committed=committed or {})
 
     def wait(self, what: str, condition: Callable[[], bool], *, feed: bool, limit_s: float) -> None:
         assert feed
@@ -51,9 +52,9 @@ class _Door:
         self.seen.append("through")
 
 
-def _scene() -> Scene:
+def _scene(committed: dict[tuple[str, int], int] | None = None) -> Scene:
     some = cast("Any", SimpleNamespace())
-    return Scene(cast("Any", _World()), [], some, {}, some, some)
+    return Scene(cast("Any", _World(committed)), [], some, {}, some, some)
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -71,3 +72,19 @@ def test_what_does_not_come_breaks_off() -> None:
     door = _Door()
     with pytest.raises(StuckError, match="an open door"):
         strike(_scene(), [Kind("waits", lambda scene: door.waits(scene, 0.05))], lambda line: None)
+
+
+@pytest.mark.parametrize(("stage", "held_up"), [("features", True), ("ingest", False)])
+def test_who_opens_with_redis_is_not_late_while_it_is_away(stage: str, held_up: bool) -> None:
+    """Its recovery counts from Redis's return; that of a stage that begins without it from its own."""
+    committed = {(stage, 0): 0}
+
+    def redis_is_away(scene: Scene) -> Steps:
+        yield 1.0
+        committed[stage, 0] = now_ms() + 60_000
+
+    kinds = [Kind(f"kill.{stage}", lambda scene: iter((0.0,)), hits=(stage,)), Kind("redis.killed", redis_is_away)]
+    found = {each.kind: each.recovery_s for each in strike(_scene(committed), kinds, lambda line: None)}
+    took = found[f"kill.{stage}"]
+    assert took is not None
+    assert (took < 0.5) is held_up
