@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -25,19 +24,11 @@ __all__ = ["KafkaReader"]
 # slow.
 _CHUNK: Final = 512
 
-_SILENT_S: Final = 10.0
-"""After how long without a record a reader connects anew; twice as long after each time that it was in vain."""
-_SILENT_AT_MOST_S: Final = 60.0
-
 
 class KafkaReader:
     """A reader of one partition that belongs to no group.
 
     After an error it is of no further use: every later poll raises the same, so that nothing can be skipped.
-
-    A broker that is cut off from its fellows, but not from us, goes on saying that it leads, and has nothing new. The
-    client asks those for leaders that it is connected to, which may be this one alone, and would wait for as long as
-    the cut lasts. So a reader that hears nothing for a while connects anew, to any broker, and goes on where it was.
 
     Parameters
     ----------
@@ -56,12 +47,8 @@ class KafkaReader:
         "_consumer",
         "_end_offset",
         "_failure",
-        "_heard",
-        "_lines",
         "_next",
         "_partition",
-        "_patience_s",
-        "_properties",
         "_topic",
     )
 
@@ -70,8 +57,6 @@ class KafkaReader:
     ) -> None:
         self._topic = topic
         self._partition = partition
-        self._properties = properties
-        self._lines = lines
         self._failure: LogUnavailableError | AccessDeniedError | None = None
         try:
             self._consumer = Consumer(dict(properties), logger=lines)
@@ -84,11 +69,7 @@ class KafkaReader:
         self._at_end = False
         self._end_offset = -1
         self._next = offset
-        self._assign()
-        self._heard, self._patience_s = time.monotonic(), _SILENT_S
-
-    def _assign(self) -> None:
-        self._consumer.assign([TopicPartition(self._topic, self._partition, self._next)])
+        self._consumer.assign([TopicPartition(self._topic, self._partition, offset)])
 
     @property
     def place(self) -> str:
@@ -139,22 +120,11 @@ class KafkaReader:
                 messages = self._consumer.consume(min(room, _CHUNK), 0.0) if room > 0 else []
             if records:
                 self._next = records[-1].offset + 1
-                self._heard, self._patience_s = time.monotonic(), _SILENT_S
                 if len(records) < limit and not self._at_end:
                     self._look_for_end()
-            elif time.monotonic() - self._heard > self._patience_s:
-                self._connect_anew()
         except (KafkaException, RuntimeError) as error:
             raise self._fail(unavailable(f"cannot read {self.place}", error)) from error
         return records
-
-    def _connect_anew(self) -> None:
-        """Ask another broker, perhaps, where the partition is led; what is known of its end is still known."""
-        self._consumer.close()
-        self._consumer = Consumer(dict(self._properties), logger=self._lines)
-        self._assign()
-        self._heard = time.monotonic()
-        self._patience_s = min(2 * self._patience_s, _SILENT_AT_MOST_S)
 
     def _look_for_end(self) -> None:
         """Note the end where the last fetch already told it: the client's own event waits for one more, empty fetch.
