@@ -71,6 +71,8 @@ class Tail:
                 records.append(_record(message))
             elif error.name() == _AT_END:
                 self.end = message.offset() or 0
+        # A broker that is behind does not have the offset to go on at, and the client begins anew there.
+        records = [record for record in records if record.offset >= self._next]
         if records:
             self._next, self._heard = records[-1].offset + 1, time.monotonic()
         elif time.monotonic() - self._heard > _SILENT_S:
