@@ -80,7 +80,8 @@ class AlertLog:
         self._writer = self._log.writer(self._id)
         self._writer.open()
         # Only now: whoever wrote before cannot add to it any more.
-        items = [self._wire.item(record) for record in self._log.tail(self._topic, 0, self._kept)]
+        end = self._writer.confirmed_ends([(self._topic, 0)])[self._topic, 0]
+        items = [self._wire.item(record) for record in self._log.tail(self._topic, 0, self._kept, reaching=end)]
         alerts = [item for item in items if isinstance(item, Alert)]
         self._known = dict.fromkeys(alert.id for alert in alerts)
         self._next = alerts[-1].seq + 1 if alerts else 0

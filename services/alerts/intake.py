@@ -174,7 +174,8 @@ class Intake:
         """
         self._writer = self._log.writer(self._id)
         self._writer.open()
-        last = self._log.tail(self._signals, 0, 1)
+        end = self._writer.confirmed_ends([(self._signals, 0)])[self._signals, 0]
+        last = self._log.tail(self._signals, 0, 1, reaching=end)
         mark = read_mark(last[0]) if last else None
         self._positions = dict(mark.positions) if mark is not None else {}
         self._readers = {

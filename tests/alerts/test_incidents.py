@@ -337,7 +337,9 @@ def test_the_alerts_tell_what_is_open(actions: list[Fact | int | None]) -> None:
     assert {each.id for each in told.core.incidents.open()} == set(last)
     for incident, alert in last.items():
         answer = told.tell(command("acknowledge", f"late-{incident}", alert=alert.id))
-        assert statuses(answer) == ["acknowledged"] * (alert.status != "acknowledged")
+        # Time goes on with every command, and others may be escalated.
+        own = [each for each in answer if each.incident == incident]
+        assert statuses(own) == ["acknowledged"] * (alert.status != "acknowledged")
 
 
 @given(st.lists(facts, max_size=60))

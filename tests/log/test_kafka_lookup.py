@@ -55,6 +55,38 @@ def test_a_partition_that_the_cache_lacks_is_asked_for(monkeypatch: pytest.Monke
     assert (log.start_offset("t", 0), log.high_watermark("t", 0)) == (3, 7)
 
 
+class _CutOff:
+    """Stands for a client whose broker was cut off from the others: the next client finds another broker."""
+
+    ends: list[int]
+
+    def __init__(self, properties: dict[str, object], **rest: object) -> None:
+        del properties, rest
+        self._end = self.ends.pop(0) if len(self.ends) > 1 else self.ends[0]
+
+    def poll(self, timeout: float) -> None:
+        del timeout
+
+    def get_watermark_offsets(self, place: Any, timeout: float) -> tuple[int, int]:
+        del place, timeout
+        return 0, self._end
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_broker_that_knows_less_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others are asked, and if they know no more, nothing is read."""
+    for ends, hears in (([7, 9], True), ([7, 7, 8, 7, 12], True), ([7], False)):
+        monkeypatch.setattr(kafka_log, "Consumer", type("CutOff", (_CutOff,), {"ends": list(ends)}))
+        log = KafkaLog({"bootstrap.servers": "127.0.0.1:1"}, KafkaTuning(request_timeout=0.3))
+        if hears:
+            assert log.tail("t", 0, 5, since=20, reaching=9) == []
+        else:
+            with pytest.raises(LogUnavailableError, match=r"t\[0\].* 9, .*but 7"):
+                log.tail("t", 0, 5, since=20, reaching=9)
+
+
 def test_a_partition_that_is_not_there_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not asked for again and again."""
     log = _log(monkeypatch, {})

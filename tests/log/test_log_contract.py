@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from riverrun.runtime.ports import FencedError, LogUnavailableError
+from riverrun.runtime.ports import FencedError, LogUnavailableError, TopicSpec
 from tests.log.steps import MakeList, MakeReader, MakeTopic, MakeWriter, begin, reached, values, write
 from tests.log.worlds import World, collect, read_all, until
 
@@ -258,6 +258,49 @@ class TestWriting:
         assert values(whole(topic)) == [b"1"]
 
 
+class TestConfirmedEnds:
+    def test_all_that_was_committed_lies_below(self, world: World, make_topic: MakeTopic, opened: MakeWriter) -> None:
+        """In each partition asked for, and no other; and the tail can be read as far."""
+        topic = make_topic(3)
+        write(opened(f"{topic}-other"), topic, [b"1", b"2"])
+        writer = opened(topic)
+        ends = writer.confirmed_ends([(topic, 0), (topic, 2)])
+        assert set(ends) == {(topic, 0), (topic, 2)}
+        assert ends[topic, 0] >= 3
+        assert ends[topic, 2] >= 1
+        for (name, partition), end in ends.items():
+            assert world.log.high_watermark(name, partition) >= end
+        assert values(world.log.tail(topic, 0, 5, reaching=ends[topic, 0])) == [b"1", b"2"]
+
+    def test_nothing_is_seen_of_it(self, topic: str, opened: MakeWriter, whole: MakeList) -> None:
+        """Readers are shown nothing of it, nothing stays open, and the writer goes on."""
+        writer = opened(topic)
+        for value in (b"1", b"2"):
+            writer.confirmed_ends([(topic, 0)])
+            write(writer, topic, [value])
+        assert writer.confirmed_ends([]) == {}
+        assert values(whole(topic)) == [b"1", b"2"]
+
+    def test_a_compacted_topic(self, world: World, name: str, opened: MakeWriter) -> None:
+        """Which refuses records without a key."""
+        world.log.ensure_topics([TopicSpec(name, 1, compacted=True)])
+        writer = opened(name)
+        assert writer.confirmed_ends([(name, 0)])[name, 0] >= 1
+        assert world.log.tail(name, 0, 5) == []
+
+    def test_a_fenced_writer_confirms_nothing(self, topic: str, opened: MakeWriter) -> None:
+        """It is told so, and nothing else: what it would read is not final."""
+        older = opened(topic)
+        write(opened(topic), topic, [b"1"])
+        with pytest.raises(FencedError):
+            older.confirmed_ends([(topic, 0)])
+
+    def test_a_partition_that_is_not_there(self, topic: str, opened: MakeWriter) -> None:
+        """Nobody confirms its end."""
+        with pytest.raises(LogUnavailableError):
+            opened(topic).confirmed_ends([(topic, 0), (topic, 7)])
+
+
 class TestTail:
     def test_the_last_records_in_order(self, world: World, topic: str, opened: MakeWriter) -> None:
         """As many as asked for, or all, oldest first; control records do not count."""
@@ -308,6 +351,18 @@ class TestTail:
             world.publish(topic, 0, b"%d" % number)
         world.delete_records(topic, 0, 4)
         assert values(world.log.tail(topic, 0, 3)) == [b"4"]
+
+    def test_as_far_as_is_known(self, world: World, topic: str, opened: MakeWriter) -> None:
+        """What the end is known to have come to is read, and a log that does not reach it is not believed."""
+        writer = opened(topic)
+        write(writer, topic, [b"1", b"2"])
+        end = world.log.high_watermark(topic, 0)
+        for reaching in (0, 1, end):
+            assert values(world.log.tail(topic, 0, 5, reaching=reaching)) == [b"1", b"2"]
+        with pytest.raises(LogUnavailableError, match=str(end + 1)):
+            world.log.tail(topic, 0, 5, reaching=end + 1)
+        with pytest.raises(LogUnavailableError, match=str(end + 1)):
+            world.log.tail(topic, 0, 5, since=end, reaching=end + 1)
 
     def test_final_after_fencing(self, world: World, topic: str, opened: MakeWriter) -> None:
         """What a fenced writer had not committed is in no tail, now or later."""

@@ -53,7 +53,7 @@ def test_what_a_torn_transaction_left_out_is_still_noticed(make_memory: MakeMemo
     world.run()
     events = world.small.topology.names[Kind.EVENTS]
     wanted = world.contents()
-    world.memory.delete_records(events, 0, 10)
+    world.memory.delete_records(events, 0, world.records(Kind.EVENTS, 0)[10].offset)
     world.run()
     assert world.contents()[Kind.EVENTS][0] == wanted[Kind.EVENTS][0][10:]
 

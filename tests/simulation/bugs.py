@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -15,7 +16,7 @@ from riverrun.records.topics import Kind
 from riverrun.runtime import task
 from riverrun.runtime.chain import Chain
 from riverrun.runtime.deployment import Deployment
-from riverrun.runtime.fence import Taken, fence
+from riverrun.runtime.fence import Taken, _Fence, fence
 from riverrun.runtime.history import History
 from riverrun.runtime.inputs import Entry
 from riverrun.runtime.intake import Intake
@@ -24,6 +25,7 @@ from riverrun.runtime.ports import Headers, PartialEntry, Writer
 from riverrun.runtime.runner import StageRunner
 from riverrun.runtime.stage import StageDefinition
 from riverrun.runtime.task import Task
+from riverrun.testing.memory_clients import MemoryWriter
 from riverrun.testing.partial_store import MemoryPartialStore
 from services.drift.core import DriftCore
 from services.features.core import FeaturesCore
@@ -104,7 +106,7 @@ class _FencedLate:
 
     def _opened(self) -> Writer:
         if self._writer is None:
-            self._writer, _ = fence(*self._fence)
+            self._writer = fence(*self._fence).writer
         return self._writer
 
     def open(self) -> None:
@@ -118,6 +120,9 @@ class _FencedLate:
 
     def first_offset(self, topic: str, partition: int) -> int:
         return self._opened().first_offset(topic, partition)
+
+    def confirmed_ends(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        return self._opened().confirmed_ends(places)
 
     def commit(self, offsets: Mapping[tuple[str, int], int], group: str) -> None:
         self._opened().commit(offsets, group)
@@ -136,10 +141,26 @@ def tail_read_before_fencing(patch: pytest.MonkeyPatch) -> None:
     def fence_late(deployment: Deployment, definitions: Sequence[StageDefinition], partition: int) -> Taken:
         progress = deployment.topology.names[Kind.PROGRESS]
         names = [definition.name for definition in definitions]
-        history = History(deployment.log, deployment.wire, progress, partition, names)
-        return Taken(_FencedLate(deployment, definitions, partition), history)
+        history = History(deployment.log, deployment.wire, (progress, partition), names)
+        return Taken(_FencedLate(deployment, definitions, partition), history, defaultdict(int))
 
     patch.setattr(task, "fence", fence_late)
+
+
+def deposed_leaders_believed(patch: pytest.MonkeyPatch) -> None:
+    """Topics are taken to end where whatever broker was asked says that they do."""
+    follow = History.follow
+
+    def credulous(self: History, reaching: int = 0) -> None:
+        del reaching
+        follow(self)
+
+    def unconfirmed(self: MemoryWriter, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        del self
+        return dict.fromkeys(places, 0)
+
+    patch.setattr(History, "follow", credulous)
+    patch.setattr(MemoryWriter, "confirmed_ends", unconfirmed)
 
 
 def watermark_going_back(patch: pytest.MonkeyPatch) -> None:
@@ -247,12 +268,27 @@ def drift_told_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Monitor, "restore", forgetful)
 
 
+def fenced_once_for_all(patch: pytest.MonkeyPatch) -> None:
+    """An id that was fenced is taken to stay so, though another may open it meanwhile."""
+    exclude = _Fence._exclude
+
+    def once(self: _Fence, transactional_ids: set[str]) -> bool:
+        before = fenced.setdefault(self, set())
+        new = transactional_ids - before
+        before |= transactional_ids
+        return exclude(self, new)
+
+    fenced: dict[_Fence, set[str]] = {}
+    patch.setattr(_Fence, "_exclude", once)
+
+
 BUGS: Sequence[Plant] = (
     positions_before_the_commit,
     random_transactional_id,
     unguarded_partial_store_write,
     pointer_before_the_file,
     tail_read_before_fencing,
+    deposed_leaders_believed,
     watermark_going_back,
     label_used_twice,
     duplicate_check_forgotten_at_restore,
@@ -262,5 +298,5 @@ BUGS: Sequence[Plant] = (
     drift_restored_one_record_short,
     drift_told_again,
 )
-FOUND: Sequence[Plant] = (replaced_member_deletes, torn_order_chosen_again)
+FOUND: Sequence[Plant] = (replaced_member_deletes, torn_order_chosen_again, fenced_once_for_all)
 """Bugs that the runtime really had until a simulation showed them."""

@@ -74,7 +74,7 @@ def test_scripts_differ() -> None:
     kinds = {action.kind for script in scripts for action in script.actions}
     assert kinds == {
         *("publish", "tear", "round", "advance", "kill", "freeze", "start", "stop", "hold", "release"),
-        *("fail", "wipe", "lose", "store", "layout"),
+        *("fail", "wipe", "lose", "store", "layout", "cut"),
     }
 
 

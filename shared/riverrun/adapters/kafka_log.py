@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,8 @@ __all__ = ["KafkaLog", "kafka_producer"]
 
 _SETTLE: Final = 0.05
 _ASK_AGAIN_S: Final = 5.0
+_OTHERS_ASKED: Final = 4
+"""How many more brokers are asked for an end, each taken by chance, before it is given up for the time being."""
 _PASSES: Final = ELECTING | {TIMED_OUT}
 _Answer = TypeVar("_Answer")
 
@@ -213,6 +216,31 @@ class KafkaLog:
                 asked = asked or is_forgotten
                 settle.wait(_SETTLE)
 
+    def _reaching(self, topic: str, partition: int, reaching: int) -> tuple[int, int]:
+        """Return a partition's first offset and its end, from a broker that knows it as far as ``reaching``."""
+        start, end = self._watermarks(topic, partition)
+        for turn in itertools.count():
+            if end >= reaching:
+                break
+            if turn == _OTHERS_ASKED:
+                raise LogUnavailableError(
+                    f"cannot read {topic}[{partition}] to its end: it has come to {reaching}, "
+                    f"and the broker asked knows but {end}",
+                    hint="most likely it is cut off from the others: see that the brokers reach one another",
+                )
+            self._ask_another()
+            start, end = self._watermarks(topic, partition)
+        return start, end
+
+    def _ask_another(self) -> None:
+        """Connect anew, to any of the brokers: a client goes on asking the one that it is connected to."""
+        try:
+            with self._asking:
+                self._offsets.close()
+                self._offsets = Consumer(self._properties.offsets(), logger=self._lines)
+        except (KafkaException, RuntimeError) as error:
+            raise unavailable("cannot make a Kafka client", error) from error
+
     def _hears_of(self, topic: str, partition: int) -> bool:
         """Ask the cluster what partitions a topic has, which renews what the client believes."""
         try:
@@ -246,7 +274,7 @@ class KafkaLog:
         properties = self._properties.writer(transactional_id)
         return KafkaWriter(properties, transactional_id, self._tuning.request_timeout, self._lines)
 
-    def tail(self, topic: str, partition: int, count: int, since: int = 0) -> list[Record]:
+    def tail(self, topic: str, partition: int, count: int, since: int = 0, reaching: int = 0) -> list[Record]:
         """Return the last ``count`` committed records from the offset ``since`` on (or all, if fewer), oldest first.
 
         Waits until the transactions that are open at the time of the call have been resolved.
@@ -254,9 +282,9 @@ class KafkaLog:
         Raises
         ------
         LogUnavailableError
-            If the partition cannot be read, or a transaction stays open for too long.
+            If the partition cannot be read, or not as far as ``reaching``, or a transaction stays open for too long.
         """
-        start, end = self._watermarks(topic, partition)
+        start, end = self._reaching(topic, partition, reaching)
         start = max(start, since)
         if count <= 0 or end <= start:
             return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Final, Protocol, cast
 
@@ -107,6 +107,7 @@ class KafkaWriter:
         "_produce",
         "_producer",
         "_properties",
+        "_refused",
         "_settled",
         "_timeout",
     )
@@ -126,6 +127,7 @@ class KafkaWriter:
         self._open = False
         self._settled = 0.0
         self._failure: RiverrunError | None = None
+        self._refused: KafkaError | None = None
         self._first: dict[tuple[str, int], int] = {}
         self._groups: dict[str, object] = {}
 
@@ -180,6 +182,7 @@ class KafkaWriter:
             raise self._lose(writer_error(self._id, "cannot begin", error)) from error
         self._open = True
         self._first.clear()
+        self._refused = None
 
     def send(
         self,
@@ -219,12 +222,52 @@ class KafkaWriter:
             message.partition(),
             message.offset(),
         )
-        if error is None and topic is not None and partition is not None and offset is not None:
+        if error is not None:
+            self._refused = error
+        elif topic is not None and partition is not None and offset is not None:
             self._first[topic, partition] = offset
 
     def first_offset(self, topic: str, partition: int) -> int:
         """Return the offset of this transaction's first record there, once committed; -1 when unknown."""
         return self._first.get((topic, partition), -1)
+
+    def confirmed_ends(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Return an end of each partition that all who are fenced lie below, as its leader confirms it.
+
+        Raises
+        ------
+        FencedError, LogUnavailableError
+            If not all of them confirm it in time.
+        """
+        self.begin()
+        for topic, partition in places:
+            # With a key, or a compacted topic would refuse it.
+            self.send(topic, partition, b"", None, ())
+        self._flush()
+        ends = {place: offset + 1 for place, offset in self._first.items()}
+        unconfirmed = [f"{topic}[{partition}]" for (topic, partition), end in ends.items() if end <= 0]
+        if unconfirmed and self._failure is None:
+            what = f"the end of {', '.join(unconfirmed)} is not confirmed"
+            refused = self._refused
+            self._lose(
+                LogUnavailableError(f"{what}, writer {self._id!r}")
+                if refused is None
+                else writer_error(self._id, what, KafkaException(refused))
+            )
+        if self._failure is not None:
+            raise self._failure
+        self.abort()
+        return ends
+
+    def _flush(self) -> None:
+        """Wait until what was sent is in the log, or refused."""
+        try:
+            self._opened().flush(self._timeout)
+        except KafkaException as error:
+            self._lose(writer_error(self._id, "cannot write", error))
+        except SystemError as error:
+            # What the client raises while it calls ``_delivered`` comes out of it like this.
+            self._lose(writer_error(self._id, "cannot write", error.__cause__ or error))
 
     def commit(self, offsets: Mapping[tuple[str, int], int], group: str) -> None:
         """Commit records and, when ``offsets`` is not empty, the group's offsets, in one transaction.
@@ -282,6 +325,7 @@ class KafkaWriter:
             self._lose(unavailable(f"the abort failed, writer {self._id!r}", error))
         else:
             self._failure = None
+            self._settled = time.monotonic() + _SETTLE_S
 
     def close(self) -> None:
         """Release the connection without committing; idempotent.

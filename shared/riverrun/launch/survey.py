@@ -114,7 +114,7 @@ def survey(deployment: Deployment) -> Survey:
     latest: list[Progress] = []
     stages = _STAGES if deployment.pipeline.drift is None else (*_STAGES, *_DRIFT_STAGES)
     for partition in range(topology.partitions):
-        history = History(deployment.log, deployment.wire, topology.names[Kind.PROGRESS], partition, stages)
+        history = History(deployment.log, deployment.wire, (topology.names[Kind.PROGRESS], partition), stages)
         latest += [progress for stage in stages if (progress := history.latest(stage)) is not None]
     written = {(topic, each.partition): count for each in latest for topic, count in each.outputs.items()}
     found.stages.extend(_status(deployment, progress, written) for progress in latest)

@@ -8,7 +8,7 @@ from riverrun.records.items import Item, Progress
 from riverrun.runtime import collector
 from riverrun.runtime.deployment import Deployment
 from riverrun.runtime.failpoints import Failpoint
-from riverrun.runtime.history import History, left_over, written
+from riverrun.runtime.history import History, Output, left_over, written
 from riverrun.runtime.link import Link
 from riverrun.runtime.replay import Replay
 from riverrun.runtime.runner import StageRunner
@@ -42,15 +42,19 @@ class Chain:
         self._partition = partition
         self._stages: list[Stage] = []
         self._own: dict[tuple[str, str], Link] = {}
+        self._ends: Mapping[tuple[str, int], int] = {}
 
-    def restore(self, history: History) -> None:
+    def restore(self, history: History, ends: Mapping[tuple[str, int], int]) -> None:
         """Read the tails, load states, replay them quietly, and link the stages.
 
         Parameters
         ----------
         history
             What the stages have committed, read after all who might have were fenced.
+        ends
+            Confirmed ends of all partitions that they write to.
         """
+        self._ends = ends
         names = frozenset(definition.name for definition in self.definitions)
         context = self._deployment.context(self._partition, names)
         tails = self._tails()
@@ -77,8 +81,10 @@ class Chain:
         deployment = self._deployment
         return {
             definition.name: {
-                topic: written(deployment.log, deployment.wire, topic, place, self._writer(definition))
-                for topic, place in self._outputs(definition)
+                place[0]: written(
+                    deployment.log, deployment.wire, Output(place, self._writer(definition), self._ends[place])
+                )
+                for place in self._outputs(definition)
             }
             for definition in self.definitions
         }
@@ -133,7 +139,8 @@ class Chain:
         for link in runner.links:
             if link.durable > link.next_seq:
                 place = link.topic, link.partition
-                items += left_over(deployment.log, deployment.wire, place, link.writer_number, link.next_seq)
+                output = Output(place, link.writer_number, self._ends[place])
+                items += left_over(deployment.log, deployment.wire, output, link.next_seq)
                 link.next_seq = link.durable
         runner.left = {item.source for item in items}
         return items

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from riverrun.records.items import Progress
 from riverrun.records.topics import Kind
 from riverrun.runtime.deployment import Deployment
-from riverrun.runtime.history import CLAIM, History
-from riverrun.runtime.ports import Writer
+from riverrun.runtime.history import CLAIM, SEEN, History
+from riverrun.runtime.ports import LogUnavailableError, Writer
 from riverrun.runtime.stage import StageDefinition
 
 
@@ -22,10 +22,13 @@ class Taken(NamedTuple):
         Opened, with the transactional id of the chain's first stage.
     history
         All that was committed by whoever was fenced, as far back as each stage's last commit record.
+    ends
+        An end of each partition that the stages write to, which all that was committed there lies below.
     """
 
     writer: Writer
     history: History
+    ends: Mapping[tuple[str, int], int]
 
 
 def fence(deployment: Deployment, definitions: Sequence[StageDefinition], partition: int) -> Taken:
@@ -35,9 +38,14 @@ def fence(deployment: Deployment, definitions: Sequence[StageDefinition], partit
     it may have been part of another chain then. Such a chain may have been opened and have committed nothing so far;
     so whoever opens one commits *claims* first: records that name the stages and its own id. If another claim or
     commit came in between, its id is fenced too, and the claim made again: of two chains that share a stage, each
-    sees the other's claim unless it came later, and then the other sees its own.
+    sees the other's claim unless it came later, and then the other sees its own. An id that was fenced before is fenced
+    again: who claims or commits under it has opened it since.
 
-    Tails may be read only after this returns.
+    The claim is a barrier too. Whoever was fenced committed before it, so the commit records are read until it is
+    there: a broker that is cut off from the others may be asked for their end, and not know it. For the same reason the
+    ends of the outputs are confirmed by their leaders.
+
+    Tails may be read only after this returns, and as far as these ends.
 
     Returns
     -------
@@ -51,48 +59,56 @@ class _Fence:
     def __init__(self, deployment: Deployment, definitions: Sequence[StageDefinition], partition: int) -> None:
         self._deployment = deployment
         self._partition = partition
+        self._definitions = definitions
         self._names = [definition.name for definition in definitions]
         self._own = deployment.transactional_id(self._names[0], partition)
-        self._fenced: set[str] = {""}
 
     def build(self) -> Taken:
         writer = self._open(self._own)
         self._exclude({self._deployment.transactional_id(name, self._partition) for name in self._names})
         history = self._history()
+        fenced = self._exclude(history.holders())
         while True:
-            if not self._exclude(history.holders()):
-                seen = history.end
-                self._claim(writer)
-                history.follow()
-                if not self._exclude(history.holders(since=seen)):
-                    return Taken(writer, history)
-            # What they have committed until now.
-            history.follow()
+            seen = history.end
+            # What they have committed until they were fenced; then the claim.
+            history.follow(reaching=0 if fenced else self._claim(writer, seen))
+            claimed, fenced = not fenced, self._exclude(history.holders(since=seen))
+            if claimed and not fenced:
+                return Taken(writer, history, writer.confirmed_ends(self._outputs()))
 
     def _open(self, transactional_id: str) -> Writer:
         writer = self._deployment.log.writer(transactional_id)
         writer.open()
-        self._fenced.add(transactional_id)
         return writer
 
     def _exclude(self, transactional_ids: set[str]) -> bool:
-        """Fence these ids; return whether any was not fenced yet."""
-        pending = transactional_ids - self._fenced
-        for transactional_id in sorted(pending):
+        """Fence these ids, but for its own; return whether there were any."""
+        others = transactional_ids - {self._own, ""}
+        for transactional_id in sorted(others):
             self._open(transactional_id).close()
-        return bool(pending)
+        return bool(others)
 
     def _history(self) -> History:
         deployment = self._deployment
         topic = deployment.topology.names[Kind.PROGRESS]
-        return History(deployment.log, deployment.wire, topic, self._partition, self._names)
+        return History(deployment.log, deployment.wire, (topic, self._partition), self._names)
 
-    def _claim(self, writer: Writer) -> None:
+    def _outputs(self) -> list[tuple[str, int]]:
+        pipeline, topology = self._deployment.pipeline, self._deployment.topology
+        topics = {topic for definition in self._definitions for topic in definition.outputs(pipeline)}
+        return [(topic, topology.place(topic, self._partition)) for topic in sorted(topics)]
+
+    def _claim(self, writer: Writer, seen: int) -> int:
+        """Commit the claims, all others below ``seen`` being fenced; return an offset that the records reach since."""
         deployment = self._deployment
         topic = deployment.topology.names[Kind.PROGRESS]
         writer.begin()
         for name in self._names:
-            claim = Progress(CLAIM + name, self._partition, (), {}, {}, 0, {}, self._own)
+            claim = Progress(CLAIM + name, self._partition, (), {}, {SEEN: seen}, 0, {}, self._own)
             key, value = deployment.wire.encode_progress(claim)
             writer.send(topic, self._partition, key, value, ())
         writer.commit({}, deployment.group(self._names[0]))
+        offset = writer.first_offset(topic, self._partition)
+        if offset < 0:
+            raise LogUnavailableError(f"where in {topic}[{self._partition}] the claim was written is not known")
+        return offset + len(self._names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from riverrun.errors import RiverrunError
 from riverrun.records.items import Item, Progress
@@ -12,11 +13,23 @@ from riverrun.runtime.wire import Wire
 CLAIM = "claim/"
 """With a stage's name behind it, what a record is called that says who works on the stage, and nothing else."""
 
+SEEN = "seen"
+"""A claim's only counter: the offset of the commit records below which its holder has fenced everybody else."""
+
 UNKNOWN = -1
 """The tail of a writer all of whose records have been deleted, by retention: nobody can tell how many there were."""
 
 _ALL = 1 << 40
 _DEPTHS = (64, 4_096, _ALL)
+
+
+class _Holder(NamedTuple):
+    """Who claimed a stage, or committed for it; all others below the offset ``fenced`` are fenced."""
+
+    offset: int
+    stage: str
+    id: str
+    fenced: int
 
 
 class History:
@@ -26,10 +39,12 @@ class History:
     ----------
     log, wire
         Where from, and how to decode.
-    topic, partition
-        The progress topic's partition. It must be read after the writers concerned were fenced.
+    place
+        The progress topic and the partition. It must be read after the writers concerned were fenced.
     stages
         Names of the stages of interest.
+    reaching
+        An offset that the partition's end is known to have come to: it is read that far at the least.
 
     Attributes
     ----------
@@ -37,10 +52,13 @@ class History:
         The offset after the last commit record, of whatever stage.
     """
 
-    def __init__(self, log: Log, wire: Wire, topic: str, partition: int, stages: Iterable[str]) -> None:
+    def __init__(
+        self, log: Log, wire: Wire, place: tuple[str, int], stages: Iterable[str], *, reaching: int = 0
+    ) -> None:
         self._log = log
         self._wire = wire
-        self._place = topic, partition
+        self._place = place
+        self._reaching = reaching
         self._wanted = frozenset(stages)
         # Most records of a busy partition are of others: their keys tell without their being decoded.
         self._keys = {(prefix + stage).encode() for stage in self._wanted for prefix in ("", CLAIM)}
@@ -48,8 +66,8 @@ class History:
         self._whole = False
         self.end = 0
         self._records: dict[str, list[Progress]] = {}
-        # Offset, stage and transactional id of every commit record and claim, newest first.
-        self._holders: list[tuple[int, str, str]] = []
+        # Newest first.
+        self._holders: list[_Holder] = []
         while not self._whole and not (self._records and all(self._records.values())):
             self._deepen()
 
@@ -57,16 +75,17 @@ class History:
         """Read farther back."""
         self._depth += 1
         depth = _DEPTHS[self._depth]
-        tail = self._log.tail(*self._place, depth)
+        tail = self._log.tail(*self._place, depth, reaching=self._reaching)
         self._whole = len(tail) < depth
         self.end = 0
         self._records = {stage: [] for stage in self._wanted}
         self._holders = []
         self._prepend(tail)
 
-    def follow(self) -> None:
-        """Read what has come since, as must be done after more writers were fenced."""
-        self._prepend(self._log.tail(*self._place, _ALL, since=self.end))
+    def follow(self, reaching: int = 0) -> None:
+        """Read what has come since, as must be done after more writers were fenced; to ``reaching`` at the least."""
+        self._reaching = max(self._reaching, reaching)
+        self._prepend(self._log.tail(*self._place, _ALL, since=self.end, reaching=self._reaching))
 
     def _prepend(self, newer: Sequence[Record]) -> None:
         if newer:
@@ -78,8 +97,10 @@ class History:
                 continue
             progress = self._wire.progress(record)
             stage = progress.stage.removeprefix(CLAIM)
-            holders.append((record.offset, stage, progress.transactional_id))
-            if stage == progress.stage:
+            claims = stage != progress.stage
+            fenced = progress.counters.get(SEEN, 0) if claims else record.offset
+            holders.append(_Holder(record.offset, stage, progress.transactional_id, fenced))
+            if not claims:
                 records[stage].append(progress)
         self._records = {stage: records[stage] + older for stage, older in self._records.items()}
         self._holders = holders + self._holders
@@ -90,16 +111,21 @@ class History:
         return records[0] if records else None
 
     def holders(self, since: int | None = None) -> set[str]:
-        """Return the transactional id under which each stage was last claimed or committed.
+        """Return the transactional ids under which stages may be at work.
 
-        Or all ids that did so at or after the offset ``since``.
+        For each stage these are the id of its last commit record, and all that claimed it since, but for those that a
+        claim says are fenced: who claimed last may have died before it had fenced whoever came in between. Or all that
+        claimed or committed at or after the offset ``since``.
         """
         if since is not None:
-            return {holder for offset, _, holder in self._holders if offset >= since}
-        latest: dict[str, str] = {}
-        for _, stage, holder in self._holders:
-            latest.setdefault(stage, holder)
-        return set(latest.values())
+            return {holder.id for holder in self._holders if holder.offset >= since}
+        found: set[str] = set()
+        horizon = dict.fromkeys(self._wanted, 0)
+        for holder in self._holders:
+            if holder.offset >= horizon[holder.stage]:
+                found.add(holder.id)
+                horizon[holder.stage] = max(holder.fenced, horizon[holder.stage])
+        return found
 
     def consistent(self, stage: str, tails: Mapping[str, int]) -> Progress | None:
         """Return the newest commit record whose outputs are all in their topics.
@@ -140,33 +166,50 @@ def _bears_out(tail: int, count: int) -> bool:
     return tail == UNKNOWN or count <= tail
 
 
-def written(log: Log, wire: Wire, topic: str, partition: int, writer: int) -> int:
-    """Return the position after a writer's last record in a topic's partition: its tail, or `UNKNOWN`."""
-    for record in _backwards(log, topic, partition):
+class Output(NamedTuple):
+    """One writer's records in one partition of a topic.
+
+    Parameters
+    ----------
+    place
+        The topic and the partition.
+    writer
+        The writer's number.
+    end
+        An end of the partition, confirmed when all who wrote there were fenced (`Writer.confirmed_ends`).
+    """
+
+    place: tuple[str, int]
+    writer: int
+    end: int
+
+
+def written(log: Log, wire: Wire, output: Output) -> int:
+    """Return the position after a writer's last record: its tail, or `UNKNOWN`."""
+    for record in _backwards(log, output):
         number, seq = wire.position(record)
-        if number == writer:
+        if number == output.writer:
             return seq + 1
-    return UNKNOWN if log.start_offset(topic, partition) > 0 else 0
+    return UNKNOWN if log.start_offset(*output.place) > 0 else 0
 
 
-def left_over(log: Log, wire: Wire, place: tuple[str, int], writer: int, first: int) -> list[Item]:
+def left_over(log: Log, wire: Wire, output: Output, first: int) -> list[Item]:
     """Return a writer's items from position ``first`` on, oldest first: what a torn transaction left."""
-    topic, partition = place
     items: list[Item] = []
-    for record in _backwards(log, topic, partition):
+    for record in _backwards(log, output):
         number, seq = wire.position(record)
-        if number == writer:
+        if number == output.writer:
             if seq < first:
                 break
             items.append(wire.item(record))
     return items[::-1]
 
 
-def _backwards(log: Log, topic: str, partition: int) -> Iterator[Record]:
+def _backwards(log: Log, output: Output) -> Iterator[Record]:
     """Iterate over the committed records of a partition, newest first, each once."""
     passed = 0
     for depth in _DEPTHS:
-        tail = log.tail(topic, partition, depth)
+        tail = log.tail(*output.place, depth, reaching=output.end)
         yield from tail[len(tail) - 1 - passed :: -1] if passed < len(tail) else ()
         if len(tail) < depth:
             return

@@ -118,7 +118,9 @@ class Intake:
         if source.topic == vectors:
             hops.pop()
         start = deployment.log.high_watermark(progress, self._partition)
-        history = History(deployment.log, deployment.wire, progress, self._partition, [hop.stage for hop in hops])
+        stages = [hop.stage for hop in hops]
+        # Read to where the reader begins: a record in between would be missed until the stage commits another.
+        history = History(deployment.log, deployment.wire, (progress, self._partition), stages, reaching=start)
         reader = deployment.log.reader(progress, self._partition, start)
         name = cursor(source.topic, source.partition, self._partition)
         frontier = UpstreamFrontier(source, name, reader, deployment.wire, hops)

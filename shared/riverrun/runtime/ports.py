@@ -5,7 +5,7 @@ The in-memory implementations are held to the same contract suite as the real on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -118,6 +118,20 @@ class Writer(Protocol):
         """Return the offset of this transaction's first record there, once committed; -1 when unknown."""
         ...
 
+    def confirmed_ends(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Return an end of each (topic, partition) that all who are fenced lie below, as its leader confirms it.
+
+        A broker that is asked for an end may be cut off from the others and not know that it leads no more. One that
+        has taken a record, on all replicas that must have it, is the leader: so one is sent to each, and aborted. To be
+        called between transactions.
+
+        Raises
+        ------
+        FencedError, LogUnavailableError
+            If not all of them confirm it.
+        """
+        ...
+
     def commit(self, offsets: Mapping[tuple[str, int], int], group: str) -> None:
         """Commit records and, when ``offsets`` is not empty, the group's offsets, in one transaction.
 
@@ -168,11 +182,17 @@ class Log(Protocol):
         """Make a transactional writer, not yet opened."""
         ...
 
-    def tail(self, topic: str, partition: int, count: int, since: int = 0) -> list[Record]:
+    def tail(self, topic: str, partition: int, count: int, since: int = 0, reaching: int = 0) -> list[Record]:
         """Return the last ``count`` committed records from the offset ``since`` on (or all, if fewer), oldest first.
 
-        Waits until transactions open at the time of the call are resolved, so that what it returns is final for
-        any writer fenced before.
+        Waits until transactions open at the time of the call are resolved. ``reaching`` is an offset that the
+        partition's end is known to have come to (`Writer.confirmed_ends`): with it, what is returned is final for any
+        writer fenced before. Without it, a broker that is cut off from the others may have left out what came last.
+
+        Raises
+        ------
+        LogUnavailableError
+            If the partition cannot be read, or not as far as ``reaching``.
         """
         ...
 

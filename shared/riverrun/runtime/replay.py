@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from riverrun.errors import RiverrunError
 from riverrun.runtime.core import Core
 from riverrun.runtime.deployment import Deployment
 from riverrun.runtime.inputs import FOREVER, ExternalInput
 from riverrun.runtime.merge import Merge
+from riverrun.runtime.ports import LogUnavailableError
 from riverrun.runtime.stage import split_cursor
 
 _BATCH = 5_000
@@ -40,8 +40,9 @@ class Replay:
 
         Raises
         ------
-        RiverrunError
-            If the log ends before the target: it no longer holds what was committed.
+        LogUnavailableError
+            If the log ends before the target: it no longer holds what was committed, or a broker says so that is cut
+            off from the others. The two look alike from here, and the second passes.
         """
         if not self._target:
             return 0
@@ -78,11 +79,12 @@ class Replay:
         if waiting:
             waiting[0].fill(_WAIT)
             return
-        if all(source.reader.at_end for source in inputs) and not any(source.buffer for source in inputs):
-            raise RiverrunError(
-                f"the log ends at {self._reached}, before the committed positions {self._target}",
-                hint="committed records are gone: restore the topics, or start the pipeline under another name",
-            )
+        # What is missing was there when it was folded, so no input that has come to its end will bring it.
+        raise LogUnavailableError(
+            f"the log ends at {self._reached}, before the committed positions {self._target}",
+            hint="if the brokers reach one another, committed records are gone: restore the topics, or start the "
+            "pipeline under another name",
+        )
 
     def _open(self) -> list[ExternalInput]:
         log, wire = self._deployment.log, self._deployment.wire

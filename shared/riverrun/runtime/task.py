@@ -17,7 +17,7 @@ from riverrun.runtime.inputs import Entry
 from riverrun.runtime.instruments import Instruments
 from riverrun.runtime.intake import Intake
 from riverrun.runtime.latency import Latency
-from riverrun.runtime.ports import Writer
+from riverrun.runtime.ports import LogUnavailableError, Writer
 from riverrun.runtime.runner import StageRunner
 from riverrun.runtime.stage import Positions, StageDefinition, split_cursor
 from riverrun.runtime.tracing import TracedRecords
@@ -30,6 +30,9 @@ Under a backlog nobody waits for a single record, and to write once what changed
 
 _IDLE_FLUSHES = 10
 """State intervals after which state is written though nothing was folded: a store may have been wiped meanwhile."""
+
+_CATCH_UPS = 4
+"""How often stages that are behind may catch up in one opening. Once or twice is enough, if they are shown all."""
 
 
 class Task:
@@ -86,16 +89,21 @@ class Task:
     def open(self) -> None:
         """Fence whoever worked here before, restore, and catch up where a stage is behind the one before it."""
         self.step = "restoring"
-        while True:
-            self._writer, history = fence(self._deployment, self._definitions, self.partition)
+        for _ in range(_CATCH_UPS):
+            taken = fence(self._deployment, self._definitions, self.partition)
+            self._writer = taken.writer
             chain = self._chain = Chain(self._definitions, self._deployment, self.partition)
-            chain.restore(history)
+            chain.restore(taken.history, taken.ends)
             if chain.behind < 0:
-                break
+                self._deployment.reach(Failpoint.AFTER_RESTORE)
+                self._start(chain, taken.writer)
+                return
             self.close()
             self._catch_up(chain)
-        self._deployment.reach(Failpoint.AFTER_RESTORE)
-        self._start(chain, self._writer)
+        raise LogUnavailableError(
+            "a stage of the chain cannot catch up: not all that was written for it is shown to it",
+            hint="most likely a broker is cut off from the others: see that the brokers reach one another",
+        )
 
     def _catch_up(self, chain: Chain) -> None:
         suffix = Task(self._definitions[chain.behind :], self._deployment, self.partition)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from riverrun.runtime.ports import (
     Headers,
@@ -93,10 +93,10 @@ class PointedLog:
         """Make a writer."""
         return _PointedWriter(self._log.writer(transactional_id), self._points)
 
-    def tail(self, topic: str, partition: int, count: int, since: int = 0) -> list[Record]:
+    def tail(self, topic: str, partition: int, count: int, since: int = 0, reaching: int = 0) -> list[Record]:
         """Return the last records."""
         self._points.reach("tail")
-        return self._log.tail(topic, partition, count, since)
+        return self._log.tail(topic, partition, count, since, reaching)
 
     def membership(self, group: str, topic: str) -> Membership:
         """Join a group."""
@@ -129,6 +129,10 @@ class _PointedWriter:
 
     def first_offset(self, topic: str, partition: int) -> int:
         return self._writer.first_offset(topic, partition)
+
+    def confirmed_ends(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        self._points.reach("ends")
+        return self._writer.confirmed_ends(places)
 
     def commit(self, offsets: Mapping[tuple[str, int], int], group: str) -> None:
         self._points.reach("commit")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from riverrun.errors import RiverrunError
@@ -65,10 +65,11 @@ class MemoryReader:
             self._failure = self._trouble()
         if self._failure is not None:
             raise self._failure
-        records, self._offset = self._partition.read(self._offset, limit)
+        stable = self._log.view(self._partition).stable
+        records, self._offset = self._partition.read(self._offset, limit, stable)
         if records:
             self._at_end = False
-        if len(records) < limit and self._offset == self._partition.stable:
+        if len(records) < limit and self._offset >= stable:
             self._at_end = True
             self._end_offset = self._offset
         return records
@@ -77,7 +78,7 @@ class MemoryReader:
         place = f"{self._partition.topic}[{self._partition.number}]"
         if self._log.fails(Failure.READ):
             return LogUnavailableError(f"cannot read {place}: told to fail")
-        if not self._partition.start <= self._offset <= self._partition.high_watermark:
+        if not self._partition.start <= self._offset <= self._log.view(self._partition).high_watermark:
             return LogUnavailableError(f"cannot read {place}: offset {self._offset} is out of range")
         return None
 
@@ -165,6 +166,23 @@ class MemoryWriter:
     def first_offset(self, topic: str, partition: int) -> int:
         """Return the offset of this transaction's first record there, once committed; -1 when unknown."""
         return self._first.get((topic, partition), -1)
+
+    def confirmed_ends(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Return an end of each partition that all who are fenced lie below.
+
+        Raises
+        ------
+        FencedError, LogUnavailableError
+            If the writer is lost, or there is no such partition.
+        """
+        self.begin()
+        for topic, partition in places:
+            self.send(topic, partition, b"", None, ())
+        if self._failure is not None:
+            raise self._failure
+        ends = {place: offset + 1 for place, offset in self._first.items()}
+        self.abort()
+        return ends
 
     def commit(self, offsets: Mapping[tuple[str, int], int], group: str) -> None:
         """Commit records and, when ``offsets`` is not empty, the group's offsets, in one transaction.

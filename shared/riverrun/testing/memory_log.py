@@ -8,7 +8,7 @@ itself: time is what ``advance`` says, and several members may be interleaved in
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from riverrun.errors import RiverrunError
@@ -16,7 +16,7 @@ from riverrun.runtime.ports import Headers, LogUnavailableError, Record, TopicSp
 from riverrun.testing.memory_clients import MemoryReader, MemoryWriter
 from riverrun.testing.memory_failures import Failure
 from riverrun.testing.memory_group import Group, MemoryMembership
-from riverrun.testing.memory_partition import Partition
+from riverrun.testing.memory_partition import Partition, View
 from riverrun.testing.memory_transactions import TransactionCoordinator
 
 __all__ = ["Failure", "MemoryLog"]
@@ -67,6 +67,8 @@ class MemoryLog:
         self._memberships: dict[MemoryMembership, Group] = {}
         self._failures: Counter[Failure] = Counter()
         self._holds: list[_Hold] = []
+        self._cut: dict[Partition, View] = {}
+        self._cut_until = 0
 
     # The port.
 
@@ -93,7 +95,7 @@ class MemoryLog:
     def high_watermark(self, topic: str, partition: int) -> int:
         """Return the offset after the last record, open transactions included."""
         self._look_up()
-        return self.partition(topic, partition).high_watermark
+        return self.view(self.partition(topic, partition)).high_watermark
 
     def reader(self, topic: str, partition: int, offset: int) -> MemoryReader:
         """Open a reader at ``offset`` (or the log start if that is later)."""
@@ -105,7 +107,7 @@ class MemoryLog:
         """Make a transactional writer, not yet opened."""
         return MemoryWriter(self, transactional_id)
 
-    def tail(self, topic: str, partition: int, count: int, since: int = 0) -> list[Record]:
+    def tail(self, topic: str, partition: int, count: int, since: int = 0, reaching: int = 0) -> list[Record]:
         """Return the last ``count`` committed records from the offset ``since`` on (or all, if fewer), oldest first.
 
         Instead of waiting for open transactions it advances the clock until they have timed out.
@@ -113,7 +115,11 @@ class MemoryLog:
         if self.fails(Failure.TAIL):
             raise LogUnavailableError(f"cannot read the tail of {topic}[{partition}]: told to fail")
         place = self.partition(topic, partition)
-        end = place.high_watermark
+        stable, end = self.view(place)
+        if reaching > end:
+            raise LogUnavailableError(f"cannot read {topic}[{partition}] to {reaching}: its broker knows but {end}")
+        if self._cut and stable < end:
+            raise LogUnavailableError(f"cannot read {topic}[{partition}]: a transaction is open, and will be")
         while place.stable < end:
             blocking = place.oldest()
             if blocking is not None:
@@ -154,14 +160,25 @@ class MemoryLog:
     def advance(self, ms: int) -> None:
         """Let time pass: transactions open for too long are aborted and their writers fenced."""
         self.now += max(0, ms)
+        if self.now >= self._cut_until:
+            self._cut.clear()
         self.transactions.expire()
 
     def fail_next(self, failure: Failure, times: int = 1) -> None:
         """Make the next ``times`` operations of a kind fail."""
         self._failures[failure] += times
 
+    def cut_off(self, topics: Iterable[str], ms: int) -> None:
+        """Let the leaders of some topics be cut off from the others for a while, and not know it.
+
+        Others lead, and writers write to these. Who reads, or asks for an end, is told what was there before.
+        """
+        self._cut_until = self.now + ms
+        self._cut = {place: place.view() for topic in topics for place in self._topics.get(topic, ())}
+
     def heal(self) -> None:
         """Forget the failures and delays that are still to come; copies held already stay held."""
+        self._cut.clear()
         self._failures.clear()
         self._holds.clear()
 
@@ -215,6 +232,10 @@ class MemoryLog:
         if not 0 <= number < len(partitions):
             raise LogUnavailableError(f"there is no partition {topic}[{number}]")
         return partitions[number]
+
+    def view(self, place: Partition) -> View:
+        """Return how far a partition goes, as whoever asks or reads is told."""
+        return self._cut.get(place) or place.view()
 
     def tick(self) -> int:
         """Return the next timestamp: a count, in place of the time of day."""

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import enum
+from typing import Final, NamedTuple
 
 from riverrun.runtime.ports import Headers, Record
 
-__all__ = ["Fate", "Partition", "Transaction"]
+__all__ = ["Fate", "Partition", "Transaction", "View"]
+
+_END: Final = 1 << 60
+
+
+class View(NamedTuple):
+    """How far a broker knows a partition: the last stable offset, and the offset after the last entry."""
+
+    stable: int
+    high_watermark: int
 
 
 class Fate(enum.Enum):
@@ -76,6 +86,10 @@ class Partition:
         """The last stable offset: the first record of the first open transaction, or the high watermark."""
         return next(iter(self._open.values()), len(self._entries))
 
+    def view(self) -> View:
+        """Return how far it goes now."""
+        return View(self.stable, self.high_watermark)
+
     def oldest(self) -> Transaction | None:
         """Return the open transaction that holds readers up."""
         return next(iter(self._open), None)
@@ -104,10 +118,10 @@ class Partition:
         self._open.pop(transaction, None)
         self._entries.append((None, transaction))
 
-    def read(self, offset: int, limit: int) -> tuple[list[Record], int]:
+    def read(self, offset: int, limit: int, below: int = _END) -> tuple[list[Record], int]:
         """Return up to ``limit`` committed records from ``offset`` on, and the offset to go on from."""
         records: list[Record] = []
-        stable = self.stable
+        stable = min(self.stable, below)
         while offset < stable and len(records) < limit:
             record, transaction = self._entries[offset]
             offset += 1

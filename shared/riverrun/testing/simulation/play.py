@@ -136,6 +136,8 @@ class Play:
             self.log.advance(at)
         elif kind == "tear":
             self._tear(action)
+        elif kind == "cut":
+            self._cut(action)
         elif kind in ("kill", "freeze", "release"):
             self._interrupt(action)
         elif kind in ("start", "stop", "layout"):
@@ -184,6 +186,18 @@ class Play:
             self.log.advance(40)
         self._publish(messages[half:])
         member.interrupt(at, self._release)
+
+    def _cut(self, action: Action) -> None:
+        """Cut leaders off for a while: a member goes on, is killed, and its successor is told what was before."""
+        _, who, at, _ = action
+        topics = sorted(spec.name for spec in self.small.topology.specs())
+        names = [topic for place, topic in enumerate(topics) if at >> place % 6 & 1]
+        # The commit records, most often: they are what an opening believes first.
+        progress = [self.small.topology.names[Kind.PROGRESS]] if who % 3 else []
+        self.log.cut_off({*names, *progress}, 60 << who)
+        self._interrupt(Action("kill", who, at))
+        self._start(who)
+        self._member(who).round()
 
     def _replace(self, member: Member, who: int) -> None:
         """Let others do a frozen member's work."""

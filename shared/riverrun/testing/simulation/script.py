@@ -118,6 +118,7 @@ _KINDS: Final = {
     "hold": 2,
     "release": 2,
     "fail": 2,
+    "cut": 1,
     "wipe": 1,
     "lose": 1,
     "store": 1,
