@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import Consumer, KafkaError
 
 from chaos.proxies import KafkaProxy
-from riverrun.adapters import kafka_errors
+from riverrun.adapters import kafka_errors, kafka_membership, kafka_reader
 from riverrun.adapters.kafka_connection import ClientLog, ConnectionLog
 from riverrun.adapters.kafka_log import KafkaLog, kafka_producer
 from riverrun.adapters.kafka_properties import KafkaProperties, KafkaTuning
 from riverrun.embedded import ClientProperties
 from riverrun.errors import SettingsError
 from riverrun.runtime.ports import LogUnavailableError, TopicSpec
-from tests.log.worlds import collect, read_all
+from tests.log.worlds import collect, read_all, until
 
 
 @pytest.fixture
@@ -55,6 +56,60 @@ def test_a_reader_survives_broken_connections(
     reader.close()
     with pytest.raises(LogUnavailableError, match="closed"):
         reader.poll(1)
+
+
+def test_a_reader_that_hears_nothing_connects_anew(
+    near: ClientProperties, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one broker that it knows may be cut off from those that took over; it goes on where it was, each once."""
+    opened: list[Consumer] = []
+
+    class Counted(Consumer):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            opened.append(self)
+
+    monkeypatch.setattr(kafka_reader, "Consumer", Counted)
+    monkeypatch.setattr(kafka_reader, "_SILENT_S", 0.5)
+    log = KafkaLog(near)
+    log.ensure_topics([TopicSpec(name, 1)])
+    producer, reader = kafka_producer(near), log.reader(name, 0, 0)
+    heard: list[bytes | None] = []
+
+    def connected_anew() -> bool:
+        heard.extend(record.value for record in reader.poll(10, 0.1))
+        return len(opened) > before
+
+    values = [b"1", b"2", b"3"]
+    for value in values:
+        producer.produce(name, value, partition=0)
+        producer.flush(20)
+        heard += [record.value for record in read_all(reader)]
+        before = len(opened)
+        until(connected_anew, "a new connection")
+        # What it knew of the end it still knows: nobody has to wait for the new connection.
+        assert reader.at_end
+        assert reader.end_offset == len(heard)
+    assert heard == values
+    reader.close()
+    log.close()
+
+
+def test_a_member_that_is_put_out_and_not_taken_back_says_so(
+    proxy: KafkaProxy, far_log: KafkaLog, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The coordinator that it knows may be cut off from the others: whoever asks again as another finds a new one."""
+    monkeypatch.setattr(kafka_membership, "_BACK_WITHIN_S", 0.5)
+    member = far_log.membership(name, name)
+    until(lambda: member.poll(0.1) == {0}, "its partition")
+    proxy.cut(refusing=True)
+    with pytest.raises(LogUnavailableError, match="not taken it back"):
+        until(lambda: member.poll(0.1) == {1}, "what never comes")
+    proxy.restore()
+    member.close()
+    another = far_log.membership(name, name)
+    until(lambda: another.poll(0.1) == {0}, "its partition")
+    another.close()
 
 
 def test_a_tail_does_not_wait_for_more_to_come(near: ClientProperties, name: str) -> None:

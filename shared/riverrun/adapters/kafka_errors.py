@@ -20,6 +20,7 @@ __all__ = [
     "FENCED",
     "FORGOTTEN",
     "HEALS",
+    "OUT_OF_RANGE",
     "REFUSED",
     "TIMED_OUT",
     "UNKNOWN_TOPIC",
@@ -32,6 +33,9 @@ __all__ = [
 
 END_OF_PARTITION: Final = "_PARTITION_EOF"
 """Not an error: the reader is at the last stable offset."""
+
+OUT_OF_RANGE: Final = "_AUTO_OFFSET_RESET"
+"""The broker does not have the offset that the reader is at."""
 
 EXISTS: Final = "TOPIC_ALREADY_EXISTS"
 """Somebody else created the topic first."""

@@ -272,7 +272,7 @@ class KafkaLog:
     def writer(self, transactional_id: str) -> KafkaWriter:
         """Make a transactional writer, not yet opened."""
         properties = self._properties.writer(transactional_id)
-        return KafkaWriter(properties, transactional_id, self._tuning.request_timeout, self._lines)
+        return KafkaWriter(properties, transactional_id, self._tuning.opening_timeout, self._lines)
 
     def tail(self, topic: str, partition: int, count: int, since: int = 0, reaching: int = 0) -> list[Record]:
         """Return the last ``count`` committed records from the offset ``since`` on (or all, if fewer), oldest first.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
+from typing import Final
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
@@ -14,6 +16,8 @@ from riverrun.runtime.ports import LogUnavailableError
 __all__ = ["KafkaMembership"]
 
 _LOG = logging.getLogger("riverrun.kafka")
+_BACK_WITHIN_S: Final = 15.0
+"""How soon a member that was put out must be back. One that knows no broker but one that is cut off never is."""
 
 
 class KafkaMembership:
@@ -32,19 +36,20 @@ class KafkaMembership:
         Takes the client's log lines.
     """
 
-    __slots__ = ("_consumer", "_group", "_owned", "_topic")
+    __slots__ = ("_consumer", "_group", "_lost_at", "_owned", "_topic")
 
     def __init__(self, properties: Mapping[str, object], group: str, topic: str, lines: ClientLog) -> None:
         self._group = group
         self._topic = topic
         self._owned: frozenset[int] = frozenset()
+        self._lost_at: float | None = None
         try:
             self._consumer = Consumer(dict(properties), logger=lines)
             self._consumer.subscribe(
                 [topic],
                 on_assign=self._assign,
                 on_revoke=self._revoke,
-                on_lost=self._revoke,
+                on_lost=self._lose,
             )
         except KafkaException as error:
             raise unavailable(f"cannot join the group {group!r}", error) from error
@@ -52,11 +57,16 @@ class KafkaMembership:
     def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         consumer.incremental_assign(partitions)
         consumer.pause(partitions)
+        self._lost_at = None
         self._owned |= {partition.partition for partition in partitions}
 
     def _revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         del consumer  # The client unassigns by itself after this returns.
         self._owned -= {partition.partition for partition in partitions}
+
+    def _lose(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._lost_at = time.monotonic()
+        self._revoke(consumer, partitions)
 
     def poll(self, timeout: float = 0.0) -> frozenset[int]:
         """Serve the group protocol for up to ``timeout`` seconds and return the partitions now owned.
@@ -66,7 +76,8 @@ class KafkaMembership:
         Raises
         ------
         LogUnavailableError
-            If the group refuses the member, or the membership is closed.
+            If the group refuses the member, or does not take it back in time, or the membership is closed: another one
+            connects anew.
         AccessDeniedError
             If this user may not join the group or see the topic.
         """
@@ -82,6 +93,10 @@ class KafkaMembership:
             if failure.fatal() or failure.name() in REFUSED:
                 raise LogUnavailableError(text)
             _LOG.warning("%s", text)
+        if self._lost_at is not None and time.monotonic() - self._lost_at > _BACK_WITHIN_S:
+            raise LogUnavailableError(
+                f"the group {self._group!r} has put this member out, and not taken it back in {_BACK_WITHIN_S:.0f} s"
+            )
         return self._owned
 
     def close(self) -> None:

@@ -80,7 +80,10 @@ class KafkaTuning:
     poll_timeout_ms : int
         After how long without ``Membership.poll`` a member leaves its group.
     request_timeout : float
-        Seconds to wait for an answer about topics and offsets, and for a writer to open.
+        Seconds to wait for an answer about topics and offsets.
+    opening_timeout : float
+        Seconds to wait for a writer to open, to confirm ends and to abort. Not long: a coordinator that is cut off from
+        the others never answers, and the next attempt may find another.
     tail_timeout : float
         Seconds that ``tail`` waits for open transactions.
     """
@@ -95,6 +98,7 @@ class KafkaTuning:
     poll_timeout_ms: int = 120_000
     session_ask_timeout: float = 5.0
     request_timeout: float = 30.0
+    opening_timeout: float = 10.0
     tail_timeout: float = 60.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -14,7 +15,7 @@ from confluent_kafka import (
 )
 
 from riverrun.adapters.kafka_connection import ClientLog
-from riverrun.adapters.kafka_errors import DENIED, END_OF_PARTITION, denied, heals, unavailable
+from riverrun.adapters.kafka_errors import DENIED, END_OF_PARTITION, OUT_OF_RANGE, denied, heals, unavailable
 from riverrun.errors import AccessDeniedError
 from riverrun.runtime.ports import LogUnavailableError, Record
 
@@ -24,11 +25,23 @@ __all__ = ["KafkaReader"]
 # slow.
 _CHUNK: Final = 512
 
+_SILENT_S: Final = 10.0
+"""After how long without a record a reader connects anew; twice as long after each time that it was in vain."""
+_SILENT_AT_MOST_S: Final = 60.0
+_BEHIND_S: Final = 0.5
+"""When it connects anew where it came to a broker that does not have its place yet."""
+_CHANCES: Final = 5
+"""How often it does so, before the place is taken to be gone: where it has read before, or knows that there is more."""
+
 
 class KafkaReader:
     """A reader of one partition that belongs to no group.
 
     After an error it is of no further use: every later poll raises the same, so that nothing can be skipped.
+
+    A broker that is cut off from its fellows, but not from us, goes on saying that it leads, and has nothing new. The
+    client asks those for leaders that it is connected to, which may be this one alone, and would wait for as long as
+    the cut lasts. So a reader that hears nothing for a while connects anew, to any broker, and goes on where it was.
 
     Parameters
     ----------
@@ -44,11 +57,16 @@ class KafkaReader:
 
     __slots__ = (
         "_at_end",
+        "_chances",
         "_consumer",
         "_end_offset",
         "_failure",
+        "_heard",
+        "_lines",
         "_next",
         "_partition",
+        "_patience_s",
+        "_properties",
         "_topic",
     )
 
@@ -57,6 +75,8 @@ class KafkaReader:
     ) -> None:
         self._topic = topic
         self._partition = partition
+        self._properties = properties
+        self._lines = lines
         self._failure: LogUnavailableError | AccessDeniedError | None = None
         try:
             self._consumer = Consumer(dict(properties), logger=lines)
@@ -64,12 +84,17 @@ class KafkaReader:
         except KafkaException as error:
             raise unavailable(f"cannot read {topic}[{partition}]", error) from error
 
-    def seek(self, offset: int) -> None:
-        """Go on at ``offset``, as if newly opened there."""
+    def seek(self, offset: int, *, certain: bool = False) -> None:
+        """Go on at ``offset``, as if newly opened there; ``certain`` if there are records behind it, for sure."""
         self._at_end = False
         self._end_offset = -1
         self._next = offset
-        self._consumer.assign([TopicPartition(self._topic, self._partition, offset)])
+        self._assign()
+        self._heard, self._patience_s = time.monotonic(), _SILENT_S
+        self._chances = _CHANCES if certain else 0
+
+    def _assign(self) -> None:
+        self._consumer.assign([TopicPartition(self._topic, self._partition, self._next)])
 
     @property
     def place(self) -> str:
@@ -120,11 +145,31 @@ class KafkaReader:
                 messages = self._consumer.consume(min(room, _CHUNK), 0.0) if room > 0 else []
             if records:
                 self._next = records[-1].offset + 1
+                self._heard, self._patience_s, self._chances = time.monotonic(), _SILENT_S, _CHANCES
                 if len(records) < limit and not self._at_end:
                     self._look_for_end()
+            elif time.monotonic() - self._heard > self._patience_s:
+                self.connect_anew()
         except (KafkaException, RuntimeError) as error:
             raise self._fail(unavailable(f"cannot read {self.place}", error)) from error
         return records
+
+    def connect_anew(self) -> None:
+        """Ask another broker, perhaps, where the partition is led; what is known of its end is still known.
+
+        Raises
+        ------
+        LogUnavailableError
+            If the client cannot be made.
+        """
+        try:
+            self._consumer.close()
+            self._consumer = Consumer(dict(self._properties), logger=self._lines)
+            self._assign()
+        except (KafkaException, RuntimeError) as error:
+            raise self._fail(unavailable(f"cannot read {self.place}", error)) from error
+        self._heard = time.monotonic()
+        self._patience_s = min(2 * self._patience_s, _SILENT_AT_MOST_S)
 
     def _look_for_end(self) -> None:
         """Note the end where the last fetch already told it: the client's own event waits for one more, empty fetch.
@@ -164,6 +209,10 @@ class KafkaReader:
         if error.name() == END_OF_PARTITION:
             self._at_end = True
             self._end_offset = -1 if offset is None else offset
+        elif error.name() == OUT_OF_RANGE and self._chances:
+            # It came here by chance, and knows less than who was asked before: it may be the one that is cut off.
+            self._chances -= 1
+            self._heard = time.monotonic() - self._patience_s + _BEHIND_S
         elif error.name() in DENIED and not heals(error):
             raise self._fail(denied(f"cannot read {self.place}", error))
         elif not heals(error):

@@ -14,6 +14,7 @@ _CHUNK = 10_000
 _SLACK = 64
 _GROWTH = 8
 _WAIT = 0.5
+_SILENT = 2.0
 
 
 def read_tail(reader: KafkaReader, start: int, end: int, count: int, timeout: float) -> list[Record]:
@@ -50,19 +51,26 @@ def read_tail(reader: KafkaReader, start: int, end: int, count: int, timeout: fl
 def _read(reader: KafkaReader, lower: int, upper: int, count: int, timeout: float) -> list[Record]:
     """Return the last ``count`` committed records with ``lower`` <= offset < ``upper``."""
     kept: deque[Record] = deque(maxlen=count)
-    reader.seek(lower)
+    reader.seek(lower, certain=True)
     deadline = time.monotonic() + timeout
+    patience, anew = _SILENT, time.monotonic() + _SILENT
     while True:
         records = reader.poll(_CHUNK, _WAIT)
+        now = time.monotonic()
         if records:
-            deadline = time.monotonic() + timeout
+            deadline, anew = now + timeout, now + patience
+        elif now > anew:
+            # Perhaps this broker does not know of the end that another told.
+            patience *= 2
+            anew = now + patience
+            reader.connect_anew()
         for record in records:
             if record.offset >= upper:
                 return list(kept)
             kept.append(record)
         if reader.end_offset >= upper or (kept and kept[-1].offset == upper - 1):
             return list(kept)
-        if time.monotonic() > deadline:
+        if now > deadline:
             raise LogUnavailableError(
                 f"cannot read the last records of {reader.place}: offset {upper} is not reached, "
                 "most likely because a transaction is open below it",

@@ -89,7 +89,7 @@ class KafkaWriter:
     transactional_id
         The id in those properties, for messages.
     timeout
-        Seconds to wait for ``open`` and ``abort``.
+        Seconds to wait for ``open``, ``confirmed_ends`` and ``abort``.
     lines
         Takes the client's log lines.
     """
