@@ -94,6 +94,8 @@ class AlertsApp:
         )
         self._fold = Fold(deployment.pipeline, log, self._signals, deployment.wire.codecs.decode, alerts)
         self._generation = -1
+        self._opens = asyncio.Lock()
+        self._opening: asyncio.Task[None] | None = None
         self._failure: RiverrunError | None = None
         self._saved_at = 0.0
         # The writer is for one thread, and Faust's loop must not wait for a broker.
@@ -128,6 +130,7 @@ class AlertsApp:
         self.app.agent(topic, name="fold")(self._consume)
         self.app.on_partitions_assigned.connect(self._on_assigned)
         self.app.on_partitions_revoked.connect(self._on_revoked)
+        self.app.on_rebalance_complete.connect(self._on_recovered)
 
     def topics(self) -> list[TopicSpec]:
         """Return what Faust needs to be there: made by us, since it would make them with one replica."""
@@ -142,9 +145,7 @@ class AlertsApp:
         loop = asyncio.get_running_loop()
         generation = messages[0].generation_id
         try:
-            if generation != self._generation or not self._fold.is_open:
-                await loop.run_in_executor(self._thread, self._fold.open, self._tables.load())
-                self._generation = generation
+            await self._open(generation)
             written = await loop.run_in_executor(self._thread, self._fold.take, [_record(each) for each in messages])
         except FencedError as error:
             await self.app.crash(error)
@@ -162,6 +163,28 @@ class AlertsApp:
         if saved is not None and now - self._saved_at >= _SAVE_EVERY_S:
             self._saved_at = now
             self._tables.save(saved)
+
+    async def _open(self, generation: int) -> None:
+        """Shut out a predecessor, and begin with what the tables hold, once in each generation of the group."""
+        async with self._opens:
+            if generation == self._generation and self._fold.is_open:
+                return
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._thread, self._fold.open, self._tables.load())
+            self._generation = generation
+
+    async def _open_early(self) -> None:
+        try:
+            await self._open(self.app.consumer_generation_id)
+        except RiverrunError as error:
+            _LOG.warning("not yet: %s", error)
+
+    async def _on_recovered(self, sender: Any, **rest: Any) -> None:
+        """Open now that the tables are there, while the intake opens, and not only with the first that it brings."""
+        del sender, rest
+        if any(place.topic == self._signals for place in self.app.consumer.assignment()):
+            # Faust waits for whom it tells. What goes wrong is met again with the first signal.
+            self._opening = asyncio.create_task(self._open_early())
 
     async def _on_assigned(self, sender: Any, assigned: Any, **rest: Any) -> None:
         del sender, rest

@@ -14,7 +14,7 @@ _CHUNK = 10_000
 _SLACK = 64
 _GROWTH = 8
 _WAIT = 0.5
-_SILENT = 2.0
+_SILENT = 0.7
 
 
 def read_tail(reader: KafkaReader, start: int, end: int, count: int, timeout: float) -> list[Record]:
