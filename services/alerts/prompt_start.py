@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 
 from faust.tables import TableManager
-from faust.transport.drivers.aiokafka import Consumer
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 
 from riverrun.runtime.ports import Log
 
@@ -15,6 +15,14 @@ __all__ = ["PromptConsumer", "PromptTables", "visible_end"]
 
 _NOTHING_TO_READ_S: Final = 1.0
 _LOOK_AGAIN_S: Final = 0.05
+_HELD_MS: Final = 100
+"""How long a broker may hold a fetch that finds nothing.
+
+Faust lets it for a second and a half. One that asks for more of a changelog is under way when the stream begins, and
+the broker is not asked for the stream before it has been answered.
+"""
+_HELD_NAME: Final = "_fetch_max_wait_ms"
+"""What aiokafka's consumer calls it. Faust has no setting for it."""
 
 
 def visible_end(log: Log, topic: str, partition: int) -> int:
@@ -29,6 +37,15 @@ class PromptTables(TableManager):
     async def sleep(self, n: object) -> None:
         """Do not wait: Faust gives a program a second for that, and ours are declared."""
         del n
+
+
+class _PromptThread(AIOKafkaConsumerThread):
+    """Faust's thread with the client in it, which waits less long for a broker that has nothing."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        vars(consumer)[_HELD_NAME] = _HELD_MS
+        return consumer
 
 
 class PromptConsumer(Consumer):
@@ -57,6 +74,9 @@ class PromptConsumer(Consumer):
         loop, ask = asyncio.get_running_loop(), type(self).end_of
         ends = [loop.run_in_executor(None, ask, place.topic, place.partition) for place in partitions]
         return dict(zip(partitions, await asyncio.gather(*ends), strict=True))
+
+    def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
+        return _PromptThread(self, loop=self.loop, beacon=self.beacon)
 
     async def sleep(self, n: Any) -> None:
         """Wait so many seconds; where that is one, look again at once: the stream comes when the tables are read."""

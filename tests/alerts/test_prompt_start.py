@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
+import pytest
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 
 from riverrun.adapters.kafka_log import KafkaLog
@@ -33,6 +39,20 @@ def test_the_end_is_behind_the_last_record_that_is_shown(cluster: EmbeddedCluste
     assert (last.value, visible_end(log, topic, 0)) == (b"1", last.offset + 1)
     assert log.high_watermark(topic, 0) > last.offset + 1
     log.close()
+
+
+def test_no_fetch_is_held_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faust lets a broker hold one that finds nothing for 1.5 s, and for so long the stream did not begin."""
+    name = "_fetch_max_wait_ms"
+    client = import_module("aiokafka").AIOKafkaConsumer
+    assert f"self.{name} = fetch_max_wait_ms" in inspect.getsource(client.__init__), "it has another name by now"
+    made = SimpleNamespace(**{name: 1_500})
+    monkeypatch.setattr(AIOKafkaConsumerThread, "_create_worker_consumer", lambda *_: made)
+    monkeypatch.setattr(AIOKafkaConsumerThread, "__init__", lambda *_, **rest: None)
+    consumer: Any = object.__new__(PromptConsumer.knowing(lambda topic, partition: 0))
+    consumer.loop = consumer.beacon = None
+    thread: Any = consumer._new_consumer_thread()
+    assert vars(thread._create_worker_consumer(None))[name] == 100
 
 
 def test_faust_asks_for_that() -> None:
