@@ -6,11 +6,13 @@ import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from socket import socket
 from typing import Final, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from riverrun.runtime import collector
 from riverrun.telemetry.request_head import MOST_HEAD
 from services.gateway.gate import Gate
 from services.gateway.problems import PROBLEM_TYPE, Problem, ProblemKind, problem_body
@@ -199,7 +201,20 @@ def _too_long() -> Problem:
 
 
 class GatewayServer(uvicorn.Server):
-    """A server that ends well on a signal: uvicorn's own would raise it again, and nothing after it would be done."""
+    """A server that ends well on a signal: uvicorn's own would raise it again, and nothing after it would be done.
+
+    Once it has started, the garbage collector no longer goes through what is there: a request would wait for it.
+    """
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Load what is needed, and listen."""
+        await super().startup(sockets)
+        collector.set_aside()
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Answer what was asked, and end."""
+        await super().shutdown(sockets)
+        collector.release()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
