@@ -184,7 +184,7 @@ class Scene:
             for stage in STAGES.values()
             if stage.wanted(self.prey.pipeline)
             for partition in range(1 if stage.sharded else PARTITIONS)
-            if any(self.deployment.log.high_watermark(topic, partition) for topic in self._inputs(stage, partition))
+            if any(self.deployment.log.tail(topic, partition, 1) for topic in self._inputs(stage, partition))
         }
         done = {(each.stage, each.partition) for each in self.stages() if each.lag == 0}
         return [f"{stage}[{partition}] is behind" for stage, partition in sorted(wanted - done)]

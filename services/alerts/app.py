@@ -176,14 +176,21 @@ class AlertsApp:
     async def _open_early(self) -> None:
         try:
             await self._open(self.app.consumer_generation_id)
+        except FencedError as error:
+            await self.app.crash(error)
         except RiverrunError as error:
+            # It is met again with the first signal.
             _LOG.warning("not yet: %s", error)
 
     async def _on_recovered(self, sender: Any, **rest: Any) -> None:
-        """Open now that the tables are there, while the intake opens, and not only with the first that it brings."""
+        """Open now that the tables are there, while the intake opens, and not only with the first that it brings.
+
+        At the start only: later on signals are being taken, and whoever takes them opens between two batches.
+        """
         del sender, rest
-        if any(place.topic == self._signals for place in self.app.consumer.assignment()):
-            # Faust waits for whom it tells. What goes wrong is met again with the first signal.
+        is_mine = any(place.topic == self._signals for place in self.app.consumer.assignment())
+        if is_mine and self._opening is None and self._generation < 0:
+            # Faust waits for whom it tells.
             self._opening = asyncio.create_task(self._open_early())
 
     async def _on_assigned(self, sender: Any, assigned: Any, **rest: Any) -> None:

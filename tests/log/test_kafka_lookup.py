@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -58,7 +58,7 @@ def test_a_partition_that_the_cache_lacks_is_asked_for(monkeypatch: pytest.Monke
 class _CutOff:
     """Stands for a client whose broker was cut off from the others: the next client finds another broker."""
 
-    ends: list[int]
+    ends: ClassVar[list[int]]
 
     def __init__(self, properties: dict[str, object], **rest: object) -> None:
         del properties, rest
@@ -85,6 +85,30 @@ def test_a_broker_that_knows_less_is_not_believed(monkeypatch: pytest.MonkeyPatc
         else:
             with pytest.raises(LogUnavailableError, match=r"t\[0\].* 9, .*but 7"):
                 log.tail("t", 0, 5, since=20, reaching=9)
+
+
+def test_a_client_that_cannot_be_made_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be no descriptor left for another one: the one that there is goes on to be asked."""
+    made: list[object] = []
+
+    class Scarce(_CutOff):
+        ends: ClassVar[list[int]] = [7]
+
+        def __init__(self, properties: dict[str, object], **rest: object) -> None:
+            if made:
+                raise KafkaException(KafkaError(KafkaError._CRIT_SYS_RESOURCE))
+            made.append(self)
+            super().__init__(properties, **rest)
+
+        def close(self) -> None:
+            made.clear()
+
+    monkeypatch.setattr(kafka_log, "Consumer", Scarce)
+    log = KafkaLog({"bootstrap.servers": "127.0.0.1:1"}, KafkaTuning(request_timeout=0.3))
+    with pytest.raises(LogUnavailableError, match="cannot make"):
+        log.tail("t", 0, 5, since=20, reaching=9)
+    assert made, "it was not closed"
+    assert log.high_watermark("t", 0) == 7
 
 
 def test_a_partition_that_is_not_there_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:

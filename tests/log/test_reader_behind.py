@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from confluent_kafka import KafkaError
@@ -15,6 +15,7 @@ from riverrun.runtime.ports import LogUnavailableError
 from tests.log.worlds import until
 
 _OUT_OF_RANGE = -140
+_END = -191
 
 
 class _Message:
@@ -46,7 +47,7 @@ class _Message:
 class _Broker:
     """Stands for a client of a broker that has the records below ``end``; the next client finds the next broker."""
 
-    ends: list[int]
+    ends: ClassVar[list[int]]
 
     def __init__(self, properties: dict[str, object], **rest: object) -> None:
         del properties, rest
@@ -106,6 +107,29 @@ def test_in_the_end_it_is_taken_to_be_gone(monkeypatch: pytest.MonkeyPatch) -> N
         until(lambda: bool(reader.poll(100)), "what never comes")
     with pytest.raises(LogUnavailableError, match="_AUTO_OFFSET_RESET"):
         _reader(monkeypatch, [7], 8).poll(100)
+
+
+def test_it_goes_on_behind_control_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it was told that the end is: what it read last may have been deleted when it connects anew."""
+    assigned: list[int] = []
+
+    class Ended(_Broker):
+        ends: ClassVar[list[int]] = [7]
+
+        def assign(self, places: list[Any]) -> None:
+            assigned.append(places[0].offset)
+            super().assign(places)
+
+        def consume(self, limit: int, timeout: float) -> list[_Message]:
+            found = super().consume(limit, timeout)
+            return [*found, _Message(self.end + 1, _END)] if found else []
+
+    monkeypatch.setattr(kafka_reader, "Consumer", Ended)
+    reader = KafkaReader({}, "t", 0, 0, ClientLog())
+    assert len(reader.poll(100)) == 7
+    assert (reader.at_end, reader.end_offset) == (True, 8)
+    until(lambda: not reader.poll(100) and len(assigned) > 1, "a new connection")
+    assert assigned == [0, 8]
 
 
 def test_a_tail_is_read_where_its_end_is_known(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from riverrun.runtime.fence import fence
 from riverrun.runtime.history import CLAIM
 from riverrun.runtime.ports import FencedError, LogUnavailableError, Writer
 from riverrun.testing.failpoints import Failpoints, PointedLog
+from riverrun.testing.memory_clients import MemoryWriter
 from riverrun.testing.small_world import layout_of
 from tests.runtime.worlds import ALL_IN_ONE, MemoryWorld, messages
 
@@ -91,3 +92,33 @@ def test_a_claim_whose_place_is_not_known(memory: MemoryWorld, monkeypatch: pyte
     monkeypatch.setattr("riverrun.testing.memory_clients.MemoryWriter.first_offset", lambda *_: -1)
     with pytest.raises(LogUnavailableError, match="not known"):
         _take(memory, ALL_IN_ONE)
+
+
+def test_a_writer_that_could_not_take_over_is_let_go_of(memory: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a leader is away openings fail for as long: each would leave a client behind."""
+    closed: list[MemoryWriter] = []
+
+    def refused(self: MemoryWriter, places: object) -> dict[tuple[str, int], int]:
+        del self, places
+        raise LogUnavailableError("no leader")
+
+    close = MemoryWriter.close
+
+    def count(self: MemoryWriter) -> None:
+        closed.append(self)
+        close(self)
+
+    _take(memory, ALL_IN_ONE)
+    monkeypatch.setattr(MemoryWriter, "confirmed_ends", refused)
+    monkeypatch.setattr(MemoryWriter, "close", count)
+    opened: list[MemoryWriter] = []
+
+    def make(name: str) -> MemoryWriter:
+        opened.append(MemoryWriter(memory.memory, name))
+        return opened[-1]
+
+    monkeypatch.setattr(memory.memory, "writer", make)
+    with pytest.raises(LogUnavailableError, match="no leader"):
+        _take(memory, ALL_IN_ONE)
+    assert opened
+    assert set(opened) == set(closed)

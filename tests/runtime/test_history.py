@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from riverrun.records.items import Progress
 from riverrun.records.topics import Kind
 from riverrun.runtime.history import CLAIM, SEEN, History, Output, left_over, written
-from riverrun.runtime.ports import LogUnavailableError
+from riverrun.runtime.ports import LogUnavailableError, Record
 from tests.runtime.worlds import MemoryWorld, messages
 
 
@@ -125,3 +127,24 @@ def test_what_a_topic_holds(memory: MemoryWorld) -> None:
     assert written(memory.log, memory.small.wire, output._replace(writer=1)) == 0
     for first in (0, 3, len(events) - 65, len(events) - 64, len(events) - 2, len(events)):
         assert left_over(memory.log, memory.small.wire, output, first) == events[first:]
+
+
+def test_what_others_write_meanwhile_brings_nothing_twice(memory: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A partition is read back in growing steps, and has grown between two of them."""
+    memory.publish(messages(60))
+    memory.run()
+    events = [item for item, _ in memory.items(Kind.EVENTS)]
+    topic = memory.small.topology.names[Kind.EVENTS]
+    output = Output((topic, 0), 0, memory.log.high_watermark(topic, 0))
+    last = memory.records(Kind.EVENTS, 0)[-1]
+    tail = memory.memory.tail
+    other = [(name, b"9:0" if name == "riverrun-seq" else value) for name, value in last.headers]
+
+    def growing(*given: Any, **named: Any) -> list[Record]:
+        found = tail(*given, **named)
+        for _ in range(3):
+            memory.memory.append(topic, 0, last.value, key=last.key, headers=other)
+        return found
+
+    monkeypatch.setattr(memory.memory, "tail", growing)
+    assert left_over(memory.log, memory.small.wire, output, 0) == events

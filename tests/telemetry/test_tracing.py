@@ -139,7 +139,8 @@ def test_spans_follow_one_another(memory: MemoryWorld, tracer: Make) -> None:
     for span in consumers:
         assert span.attributes is not None
         assert span.attributes["messaging.system"] == "kafka"
-        assert span.attributes["messaging.kafka.offset"] == 0
+        # Behind what an opening left: an aborted record, and its marker.
+        assert span.attributes["messaging.kafka.offset"] == (0 if span is consumers[0] else 2)
         below = [each for each in made.spans() if each.parent and span.context and each.parent == span.context]
         assert [each.name for each in below] == ["fold", "commit"]
         assert all(each.start_time and span.start_time and each.start_time >= span.start_time for each in below)

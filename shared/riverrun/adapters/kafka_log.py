@@ -236,8 +236,10 @@ class KafkaLog:
         """Connect anew, to any of the brokers: a client goes on asking the one that it is connected to."""
         try:
             with self._asking:
-                self._offsets.close()
-                self._offsets = Consumer(self._properties.offsets(), logger=self._lines)
+                # If it cannot be made, there is the old one still.
+                another = Consumer(self._properties.offsets(), logger=self._lines)
+                self._offsets, old = another, self._offsets
+                old.close()
         except (KafkaException, RuntimeError) as error:
             raise unavailable("cannot make a Kafka client", error) from error
 

@@ -144,7 +144,7 @@ class KafkaReader:
                 room = limit - len(records)
                 messages = self._consumer.consume(min(room, _CHUNK), 0.0) if room > 0 else []
             if records:
-                self._next = records[-1].offset + 1
+                self._next = max(self._next, records[-1].offset + 1)
                 self._heard, self._patience_s, self._chances = time.monotonic(), _SILENT_S, _CHANCES
                 if len(records) < limit and not self._at_end:
                     self._look_for_end()
@@ -209,6 +209,8 @@ class KafkaReader:
         if error.name() == END_OF_PARTITION:
             self._at_end = True
             self._end_offset = -1 if offset is None else offset
+            # Behind control records too: what lies before them may be deleted by the time that it connects anew.
+            self._next = max(self._next, self._end_offset)
         elif error.name() == OUT_OF_RANGE and self._chances:
             # It came here by chance, and knows less than who was asked before: it may be the one that is cut off.
             self._chances -= 1

@@ -247,17 +247,21 @@ class KafkaWriter:
         ends = {place: offset + 1 for place, offset in self._first.items()}
         unconfirmed = [f"{topic}[{partition}]" for (topic, partition), end in ends.items() if end <= 0]
         if unconfirmed and self._failure is None:
-            what = f"the end of {', '.join(unconfirmed)} is not confirmed"
-            refused = self._refused
-            self._lose(
-                LogUnavailableError(f"{what}, writer {self._id!r}")
-                if refused is None
-                else writer_error(self._id, what, KafkaException(refused))
-            )
+            self._lose(self._unconfirmed(f"the end of {', '.join(unconfirmed)} is not confirmed"))
         if self._failure is not None:
             raise self._failure
         self.abort()
         return ends
+
+    def _unconfirmed(self, what: str) -> RiverrunError:
+        """Return why records were not taken, which their reports do not say: they were purged with the transaction."""
+        if self._refused is not None:
+            try:
+                # A transaction of which a record was refused never commits, and says what it failed with.
+                self._opened().commit_transaction(self._timeout)
+            except KafkaException as error:
+                return writer_error(self._id, what, error)
+        return LogUnavailableError(f"{what}, writer {self._id!r}")
 
     def _flush(self) -> None:
         """Wait until what was sent is in the log, or refused."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import NamedTuple
 
 from riverrun.records.items import Progress
@@ -65,6 +66,14 @@ class _Fence:
 
     def build(self) -> Taken:
         writer = self._open(self._own)
+        with ExitStack() as undo:
+            # What it failed with keeps it alive otherwise, with its connections and an open transaction.
+            undo.callback(writer.close)
+            taken = self._take(writer)
+            undo.pop_all()
+        return taken
+
+    def _take(self, writer: Writer) -> Taken:
         self._exclude({self._deployment.transactional_id(name, self._partition) for name in self._names})
         history = self._history()
         fenced = self._exclude(history.holders())

@@ -207,10 +207,11 @@ def left_over(log: Log, wire: Wire, output: Output, first: int) -> list[Item]:
 
 def _backwards(log: Log, output: Output) -> Iterator[Record]:
     """Iterate over the committed records of a partition, newest first, each once."""
-    passed = 0
+    oldest = _ALL
     for depth in _DEPTHS:
         tail = log.tail(*output.place, depth, reaching=output.end)
-        yield from tail[len(tail) - 1 - passed :: -1] if passed < len(tail) else ()
+        # Others may write there meanwhile: so not by their number.
+        yield from (record for record in reversed(tail) if record.offset < oldest)
         if len(tail) < depth:
             return
-        passed = len(tail)
+        oldest = tail[0].offset

@@ -151,7 +151,9 @@ class Worker:
         """Serve group membership during a long recovery; what changes is seen in the next round."""
         self.came_round = self._deployment.clocks.monotonic()
         for unit in self._units:
-            unit.membership.poll()
+            # It says so again then; whoever recovers here may be of another unit.
+            with suppress(UnavailableError):
+                unit.membership.poll()
 
     def round(self) -> bool:
         """Let every task that this member has now fold one batch; return whether any did.
