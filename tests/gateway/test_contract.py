@@ -168,7 +168,9 @@ def test_what_the_endless_route_refuses_keeps_the_contract(world: GatewayWorld, 
     api.config.generation.update(modes=[GenerationMode.NEGATIVE])
     run = Run(api, "coverage", "fuzzing")
     assert run.faults == []
-    assert run.statuses == {f"GET {LIVE}": {404, 405, 422}}
+    (statuses,) = run.statuses.values()
+    # One whose only fault are parameters that nobody knows is no bad request, here as on every other route.
+    assert {404, 405, 422} <= statuses <= {200, 404, 405, 422}
 
 
 @pytest.mark.parametrize(
