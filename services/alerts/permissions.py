@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -9,7 +10,8 @@ from riverrun.runtime.ports import Log
 
 __all__ = ["check_permissions"]
 
-_LOOK_S: Final = 1.0
+_LOOK_S: Final = 10.0
+_WAIT_S: Final = 0.2
 
 
 def check_permissions(log: Log, name: str, topics: Sequence[str]) -> None:
@@ -34,7 +36,10 @@ def check_permissions(log: Log, name: str, topics: Sequence[str]) -> None:
     for topic in topics:
         reader = log.reader(topic, 0, 0)
         try:
-            reader.poll(1, _LOOK_S)
+            # Until it is told something: that nothing came within a moment would not tell that it may.
+            deadline = time.monotonic() + _LOOK_S
+            while not reader.poll(1, _WAIT_S) and not reader.at_end and time.monotonic() < deadline:
+                pass
         finally:
             reader.close()
     # Under a name of its own: another process may be at work under the one that counts.
