@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final
@@ -182,27 +182,29 @@ class AlertsApp:
             # It is met again with the first signal.
             _LOG.warning("not yet: %s", error)
 
+    def _reads(self, places: Iterable[Any]) -> bool:
+        """Tell whether the signals are among these partitions."""
+        return any(place.topic == self._signals for place in places)
+
     async def _on_recovered(self, sender: Any, **rest: Any) -> None:
         """Open now that the tables are there, while the intake opens, and not only with the first that it brings.
 
         At the start only: later on signals are being taken, and whoever takes them opens between two batches.
         """
         del sender, rest
-        is_mine = any(place.topic == self._signals for place in self.app.consumer.assignment())
-        if is_mine and self._opening is None and self._generation < 0:
+        if self._reads(self.app.consumer.assignment()) and self._opening is None and self._generation < 0:
             # Faust waits for whom it tells.
             self._opening = asyncio.create_task(self._open_early())
 
     async def _on_assigned(self, sender: Any, assigned: Any, **rest: Any) -> None:
         del sender, rest
-        mine = any(place.topic == self._signals for place in assigned)
-        if mine and self._intake is None:
+        if self._reads(assigned) and self._intake is None:
             self._intake = threading.Thread(target=self._run_intake, name="riverrun-alerts-intake", daemon=True)
             self._intake.start()
 
     async def _on_revoked(self, sender: Any, revoked: Any, **rest: Any) -> None:
         del sender, rest
-        if any(place.topic == self._signals for place in revoked):
+        if self._reads(revoked):
             _LOG.info("the signals are another's for now")
 
     def _run_intake(self) -> None:

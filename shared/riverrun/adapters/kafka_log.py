@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -218,19 +217,19 @@ class KafkaLog:
 
     def _reaching(self, topic: str, partition: int, reaching: int) -> tuple[int, int]:
         """Return a partition's first offset and its end, from a broker that knows it as far as ``reaching``."""
-        start, end = self._watermarks(topic, partition)
-        for turn in itertools.count():
+        others = _OTHERS_ASKED
+        while True:
+            start, end = self._watermarks(topic, partition)
             if end >= reaching:
-                break
-            if turn == _OTHERS_ASKED:
+                return start, end
+            if not others:
                 raise LogUnavailableError(
                     f"cannot read {topic}[{partition}] to its end: it has come to {reaching}, "
                     f"and the broker asked knows but {end}",
                     hint="most likely it is cut off from the others: see that the brokers reach one another",
                 )
+            others -= 1
             self._ask_another()
-            start, end = self._watermarks(topic, partition)
-        return start, end
 
     def _ask_another(self) -> None:
         """Connect anew, to any of the brokers: a client goes on asking the one that it is connected to."""

@@ -27,6 +27,8 @@ _CHUNK: Final = 512
 
 _SILENT_S: Final = 10.0
 """After how long without a record a reader connects anew; twice as long after each time that it was in vain."""
+_SILENT_WITH_MORE_S: Final = 0.7
+"""The same, where there are records to come for sure: then this broker does not know of the end that another told."""
 _SILENT_AT_MOST_S: Final = 60.0
 _BEHIND_S: Final = 0.5
 """When it connects anew where it came to a broker that does not have its place yet."""
@@ -67,6 +69,7 @@ class KafkaReader:
         "_partition",
         "_patience_s",
         "_properties",
+        "_silent_s",
         "_topic",
     )
 
@@ -90,8 +93,12 @@ class KafkaReader:
         self._end_offset = -1
         self._next = offset
         self._assign()
-        self._heard, self._patience_s = time.monotonic(), _SILENT_S
+        self._silent_s = _SILENT_WITH_MORE_S if certain else _SILENT_S
+        self._hear()
         self._chances = _CHANCES if certain else 0
+
+    def _hear(self) -> None:
+        self._heard, self._patience_s = time.monotonic(), self._silent_s
 
     def _assign(self) -> None:
         self._consumer.assign([TopicPartition(self._topic, self._partition, self._next)])
@@ -145,29 +152,21 @@ class KafkaReader:
                 messages = self._consumer.consume(min(room, _CHUNK), 0.0) if room > 0 else []
             if records:
                 self._next = max(self._next, records[-1].offset + 1)
-                self._heard, self._patience_s, self._chances = time.monotonic(), _SILENT_S, _CHANCES
+                self._hear()
+                self._chances = _CHANCES
                 if len(records) < limit and not self._at_end:
                     self._look_for_end()
             elif time.monotonic() - self._heard > self._patience_s:
-                self.connect_anew()
+                self._connect_anew()
         except (KafkaException, RuntimeError) as error:
             raise self._fail(unavailable(f"cannot read {self.place}", error)) from error
         return records
 
-    def connect_anew(self) -> None:
-        """Ask another broker, perhaps, where the partition is led; what is known of its end is still known.
-
-        Raises
-        ------
-        LogUnavailableError
-            If the client cannot be made.
-        """
-        try:
-            self._consumer.close()
-            self._consumer = Consumer(dict(self._properties), logger=self._lines)
-            self._assign()
-        except (KafkaException, RuntimeError) as error:
-            raise self._fail(unavailable(f"cannot read {self.place}", error)) from error
+    def _connect_anew(self) -> None:
+        """Ask another broker, perhaps, where the partition is led; what is known of its end is still known."""
+        self._consumer.close()
+        self._consumer = Consumer(dict(self._properties), logger=self._lines)
+        self._assign()
         self._heard = time.monotonic()
         self._patience_s = min(2 * self._patience_s, _SILENT_AT_MOST_S)
 

@@ -14,7 +14,6 @@ _CHUNK = 10_000
 _SLACK = 64
 _GROWTH = 8
 _WAIT = 0.5
-_SILENT = 0.7
 
 
 def read_tail(reader: KafkaReader, start: int, end: int, count: int, timeout: float) -> list[Record]:
@@ -53,24 +52,17 @@ def _read(reader: KafkaReader, lower: int, upper: int, count: int, timeout: floa
     kept: deque[Record] = deque(maxlen=count)
     reader.seek(lower, certain=True)
     deadline = time.monotonic() + timeout
-    patience, anew = _SILENT, time.monotonic() + _SILENT
     while True:
         records = reader.poll(_CHUNK, _WAIT)
-        now = time.monotonic()
         if records:
-            deadline, anew = now + timeout, now + patience
-        elif now > anew:
-            # Perhaps this broker does not know of the end that another told.
-            patience *= 2
-            anew = now + patience
-            reader.connect_anew()
+            deadline = time.monotonic() + timeout
         for record in records:
             if record.offset >= upper:
                 return list(kept)
             kept.append(record)
         if reader.end_offset >= upper or (kept and kept[-1].offset == upper - 1):
             return list(kept)
-        if now > deadline:
+        if time.monotonic() > deadline:
             raise LogUnavailableError(
                 f"cannot read the last records of {reader.place}: offset {upper} is not reached, "
                 "most likely because a transaction is open below it",

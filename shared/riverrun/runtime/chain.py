@@ -67,8 +67,7 @@ class Chain:
         self._connect()
 
     def _outputs(self, definition: StageDefinition) -> tuple[tuple[str, int], ...]:
-        pipeline = self._deployment.pipeline
-        return tuple((name, self._place(name)) for name in definition.outputs(pipeline))
+        return self._deployment.outputs(definition, self._partition)
 
     def _place(self, topic: str) -> int:
         return self._deployment.topology.place(topic, self._partition)

@@ -13,7 +13,7 @@ from riverrun.runtime.failpoints import Reach, nowhere
 from riverrun.runtime.observer import Observer
 from riverrun.runtime.ports import KeyValueStore, Log, PartialStore
 from riverrun.runtime.settings import Settings
-from riverrun.runtime.stage import StageContext
+from riverrun.runtime.stage import StageContext, StageDefinition
 from riverrun.runtime.topology import Topology
 from riverrun.runtime.wire import Wire
 
@@ -72,6 +72,10 @@ class Deployment:
     def transactional_id(self, stage: str, partition: int) -> str:
         """Return the id that fences whoever worked on this stage's partition before."""
         return f"riverrun.{self.pipeline.name}.{stage}.{partition}"
+
+    def outputs(self, definition: StageDefinition, partition: int) -> tuple[tuple[str, int], ...]:
+        """Return the topics, each with the partition of it, that the stage's task of ``partition`` writes to."""
+        return tuple((topic, self.topology.place(topic, partition)) for topic in definition.outputs(self.pipeline))
 
     def group(self, stage: str) -> str:
         """Return the consumer group that shares out a stage's partitions."""

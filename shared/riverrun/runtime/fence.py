@@ -78,11 +78,11 @@ class _Fence:
         history = self._history()
         fenced = self._exclude(history.holders())
         while True:
-            seen = history.end
-            # What they have committed until they were fenced; then the claim.
-            history.follow(reaching=0 if fenced else self._claim(writer, seen))
-            claimed, fenced = not fenced, self._exclude(history.holders(since=seen))
-            if claimed and not fenced:
+            # What they have committed until they were fenced is read before anything is claimed.
+            seen, claims = history.end, not fenced
+            history.follow(reaching=self._claim(writer, seen) if claims else 0)
+            fenced = self._exclude(history.holders(since=seen))
+            if claims and not fenced:
                 return Taken(writer, history, writer.confirmed_ends(self._outputs()))
 
     def _open(self, transactional_id: str) -> Writer:
@@ -103,9 +103,8 @@ class _Fence:
         return History(deployment.log, deployment.wire, (topic, self._partition), self._names)
 
     def _outputs(self) -> list[tuple[str, int]]:
-        pipeline, topology = self._deployment.pipeline, self._deployment.topology
-        topics = {topic for definition in self._definitions for topic in definition.outputs(pipeline)}
-        return [(topic, topology.place(topic, self._partition)) for topic in sorted(topics)]
+        deployment, partition = self._deployment, self._partition
+        return sorted({place for each in self._definitions for place in deployment.outputs(each, partition)})
 
     def _claim(self, writer: Writer, seen: int) -> int:
         """Commit the claims, all others below ``seen`` being fenced; return an offset that the records reach since."""
