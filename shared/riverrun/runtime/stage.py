@@ -112,6 +112,12 @@ class StageDefinition:
     """Whether its input has one partition for the whole pipeline (``learn``), not one for each key range."""
     lane: int = 0
     """Tells stages apart that write the same topic: each is a writer of its own, so each has its own positions."""
+    pause_ms: int = 0
+    """For how long records are gathered between two transactions, where nobody waits for what follows from them.
+
+    A transaction costs the broker as much for one record as for a hundred. A chain pauses as long as its most urgent
+    stage bears, and not at all while it has more before it than one batch takes. Milliseconds.
+    """
     wanted: Callable[[Pipeline], bool] = _always
     """Whether a pipeline has any use for it; where it has none, it is left out of every chain."""
 

@@ -128,6 +128,11 @@ class Task:
         self.instruments.progress = self._progress(chain)
         self._flush_at = deployment.clocks.monotonic() + self._flush_wait
 
+    @property
+    def caught_up(self) -> bool:
+        """Whether every input has been read to its present end, and no more waits than one batch takes."""
+        return self._intake is not None and self._intake.caught_up(self._size.next())
+
     def exhausted(self) -> bool:
         """Tell whether every input has been read to its present end.
 
@@ -307,8 +312,7 @@ class Task:
             self._flush_at = now + max(self._flush_wait, self._deployment.settings.backoff_first_ms / 1000)
             return
         self._unflushed = bool(self._deferred)
-        calm = self._intake is not None and self._intake.caught_up(self._size.next())
-        self._flush_at = now + self._flush_wait * (_CALM_SHARE if calm else 1.0)
+        self._flush_at = now + self._flush_wait * (_CALM_SHARE if self.caught_up else 1.0)
 
     def drain(self) -> None:
         """Write all trailing state, and pointers to it, before a planned stop.

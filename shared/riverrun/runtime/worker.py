@@ -32,12 +32,18 @@ class Unit:
     rejoin: Backoff
     tasks: dict[int, Task] = field(default_factory=dict)
     waits: dict[int, Backoff] = field(default_factory=dict)
+    pauses: dict[int, float] = field(default_factory=dict)
     owned: frozenset[int] = frozenset()
 
     @property
     def name(self) -> str:
         """The chain's stages, for people."""
         return "+".join(definition.name for definition in self.definitions)
+
+    @property
+    def pause_s(self) -> float:
+        """How long its most urgent stage bears to wait between two transactions, in seconds."""
+        return min(definition.pause_ms for definition in self.definitions) / 1000
 
     def place(self, partition: int) -> str:
         """Name a partition of the chain, for people."""
@@ -228,7 +234,7 @@ class Worker:
     def _work(self, unit: Unit, partition: int) -> bool:
         now = self._deployment.clocks.monotonic()
         wait = unit.waits.get(partition)
-        if wait is not None and now < wait.until:
+        if now < unit.pauses.get(partition, 0.0) or (wait is not None and now < wait.until):
             return False
         task = unit.tasks.get(partition)
         try:
@@ -244,6 +250,8 @@ class Worker:
         self._works(unit.place(partition))
         if busy and wait is not None:
             del unit.waits[partition]
+        if busy and unit.pause_s and task.caught_up:
+            unit.pauses[partition] = now + unit.pause_s
         self.trouble = task.trouble
         return busy
 
