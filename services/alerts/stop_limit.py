@@ -15,6 +15,8 @@ __all__ = ["EXIT_DENIED", "LimitedWorker", "end_now", "end_within"]
 _LOG = logging.getLogger("riverrun.alerts")
 EXIT_DENIED: Final = 2
 """That of wrong settings, as all services and commands have it."""
+_CRASHED_S: Final = 2.0
+"""How long one that crashed may take at most: there is nothing left to be drained, but a group to be left."""
 
 
 def end_within(seconds: float) -> None:
@@ -56,18 +58,18 @@ class LimitedWorker(Worker):
 
     async def stop(self) -> None:
         """Stop, or end the process when that takes too long."""
-        self._limit()
+        self._limit(self._stop_limit_s)
         await super().stop()
 
     def _crash(self, reason: BaseException) -> None:
         # Faust's consumer has a thread of its own, which keeps the process alive, and which a crash may leave behind.
-        self._limit()
+        self._limit(min(self._stop_limit_s, _CRASHED_S))
         super()._crash(reason)
 
-    def _limit(self) -> None:
+    def _limit(self, seconds: float) -> None:
         if not self._limited:
             self._limited = True
-            end_within(self._stop_limit_s)
+            end_within(seconds)
 
     def execute(self) -> NoReturn:
         """Run until a signal; a crash on the way to the end that it asks for ends as a drain that was cut short does.

@@ -68,3 +68,19 @@ def test_a_crash_that_leaves_a_thread_behind_ends_too(tmp_path: Path, when: str)
     ended, words = _run(CRASHING.format(folder=str(tmp_path), when=when, before=before, limit_s=2.0))
     assert ended == EXIT_DRAIN_EXCEEDED, words
     assert "not stopped after 2.0 s" in words
+
+
+LEFT_BEHIND = """
+import runpy, threading
+import riverrun.launch.service as service
+def run_beside(arguments, name, run):
+    threading.Thread(target=threading.Event().wait).start()
+    return 7
+service.run_beside = run_beside
+runpy.run_module("services.alerts", run_name="__main__")
+"""
+
+
+def test_a_thread_that_is_left_behind_keeps_no_process_alive() -> None:
+    """Faust's consumer has one, and stays in its group by it: a fenced member kept the signals for 18 s."""
+    assert _run(LEFT_BEHIND) == (7, "")
