@@ -276,9 +276,7 @@ class Task:
         refused = [
             why for runner in chain.runners if runner.stage.refused is not None and (why := runner.stage.refused())
         ]
-        self.instruments.look(
-            now, intake.lag(), caught_up=intake.caught_up(self._size.next()), refused="; ".join(refused)
-        )
+        self.instruments.look(now, intake.lag(), caught_up=self.caught_up, refused="; ".join(refused))
 
     def models(self) -> dict[str, int]:
         """Return the version of each model that this task scores with; empty if it does not score."""
