@@ -10,11 +10,13 @@ from typing import Any, Final, NoReturn
 
 from faust.worker import Worker
 
-__all__ = ["EXIT_DENIED", "LimitedWorker", "end_now", "end_within"]
+__all__ = ["EXIT_DENIED", "FAUST_LOGGERS", "LimitedWorker", "end_now", "end_within"]
 
 _LOG = logging.getLogger("riverrun.alerts")
 EXIT_DENIED: Final = 2
 """That of wrong settings, as all services and commands have it."""
+FAUST_LOGGERS: Final = ("faust", "mode", "services.alerts.prompt_start")
+"""What Faust logs by: a class of its own logs by the module that it is in, and so do ours that are made of one."""
 _CRASHED_S: Final = 2.0
 """How long one that crashed may take at most: there is nothing left to be drained, but a group to be left."""
 
@@ -71,10 +73,17 @@ class LimitedWorker(Worker):
             self._limited = True
             end_within(seconds)
 
+    def _schedule_shutdown(self, signal: Any) -> None:
+        # What crashes from here on is no news to anybody, and told in one line: see execute().
+        for name in FAUST_LOGGERS:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        super()._schedule_shutdown(signal)
+
     def execute(self) -> NoReturn:
         """Run until a signal; a crash on the way to the end that it asks for ends as a drain that was cut short does.
 
-        Faust can still be sending when its producer has been stopped. What was not committed is folded again.
+        Faust can still be sending when its producer has been stopped, or commit where no transaction has been begun.
+        What was not committed is folded again.
         """
         try:
             self.execute_from_commandline()
@@ -82,7 +91,7 @@ class LimitedWorker(Worker):
             # Noted by the handler of the signal.
             if not (end.code and self._signal_stop_time):
                 raise
-            _LOG.error("crashed while it stopped; the next start recovers")
+            _LOG.error("crashed while it stopped (%r); the next start recovers", self.crash_reason)
             raise SystemExit(os.EX_TEMPFAIL) from end
 
 

@@ -55,10 +55,12 @@ Stopping(app, {limit_s}, redirect_stdouts=False, override_logging=False).execute
     ids=["asked to stop", "by itself"],
 )
 def test_a_crash_while_stopping_is_a_drain_cut_short(tmp_path: Path, when: str, code: int) -> None:
-    """It has lost nothing, and is no reason to call anybody; a crash at work is."""
+    """It has lost nothing, and is no reason to call anybody, nor for a stack trace; a crash at work is for both."""
     ended, words = _run(CRASHING.format(folder=str(tmp_path), when=when, before="", limit_s=30.0))
     assert ended == code, words
-    assert ("crashed while it stopped" in words) == (code == EXIT_DRAIN_EXCEEDED)
+    stopped = code == EXIT_DRAIN_EXCEEDED
+    assert ("crashed while it stopped (RuntimeError('Cannot flush" in words) == stopped, words
+    assert ("Crashed reason=" in words) != stopped, words
 
 
 @pytest.mark.parametrize("when", ["os.kill(os.getpid(), signal.SIGTERM)", "await self.crash(RuntimeError())"])
