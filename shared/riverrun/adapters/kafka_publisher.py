@@ -26,8 +26,10 @@ __all__ = ["KafkaPublisher", "Outgoing", "Receipt"]
 
 _LOG: Final = logging.getLogger(__name__)
 _POLL_S: Final = 0.2
-_LINGER_MS: Final = 0.5
-"""Callers wait, but what comes within half a millisecond of another costs a third if it goes along."""
+_LINGER_MS: Final = 0
+"""Callers wait. At 0.5 the client's thread sleeps for more than that: a record took 1.3 ms at the median in place of
+0.2, and all that it won was a tenth more requests a second from a gateway that has no processor left.
+"""
 _STOP_S: Final = 5.0
 _HINT: Final = "ask again with the same id: what arrived after all is dropped as a duplicate"
 
