@@ -31,7 +31,7 @@ chaos: setup  ## break everything for a quarter of an hour, and judge what is le
 chaos-long: setup  ## the same for hours: hundreds of each fault (RESUME=1 goes on where it was stopped)
 	@$(VENV)/bin/python -m chaos --long --seed $(SEED) $(if $(RESUME),--resume)
 
-bench: setup  ## measure every figure in about ten minutes (build/bench.json, docs/performance.md)
+bench: setup  ## measure every figure in a quarter of an hour (build/bench.json, docs/performance.md)
 	@$(VENV)/bin/python -m benchmarks
 
 bench-full: setup  ## the same with more rounds, events and state: hours

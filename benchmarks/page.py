@@ -19,7 +19,7 @@ PICTURE: Final = _ROOT / "docs" / "pictures" / "performance.svg"
 _INTRODUCTION: Final = """# Performance
 
 This page is written by `python -m benchmarks` from `build/bench.json`; do not edit it by hand.
-`make bench` measures it anew within ten minutes, `make bench-full` with more rounds, events and state.
+`make bench` measures it anew in a quarter of an hour, `make bench-full` with more rounds, events and state.
 
 Every figure is a ratio, or a time, whose two sides ran in one go: on the same broker, over the same records, with the
 same models and guarantees, in turn. What is given is the median of the rounds, and as its spread the greatest less the
@@ -27,8 +27,9 @@ smallest; a figure of one round has none. (`flat_*` are of one long run: their r
 the last's.) Where a machine's other work would ruin a time on the wall, processor time is compared: of the whole
 process, with the threads of its Kafka client.
 
-The broker is the embedded one, on the same cores, with Java's optimizing compiler on, as in production, and warmed up:
-the embedded default leaves that compiler out to start quickly, and takes 6 ms for a commit where this one takes 2.5.
+The broker is the embedded one, on the same cores, with Java's optimizing compiler on and the garbage collector of
+Kafka's own start script, as in production, and warmed up: the embedded default leaves that compiler out to start
+quickly, and takes 6 ms for a commit where this one takes 2.5.
 
 """
 
@@ -56,7 +57,8 @@ this one pipeline, with confluent-kafka, fastavro and River, and no layer betwee
   transactions, so that on this job nobody could be twice as fast as that. A run ends when most examples are written
   and learned.
 - **latency** runs from the broker's append of an event until a read-committed consumer has its prediction,
-  **freshness** from the append of a label until a prediction by a model that has learned from it is there.
+  **freshness** from the append of a label until a prediction by a model that has learned from it is there. One run of
+  the chain before them is not counted: the broker's compiler is still at work on what a chain asks of it.
 - **flat_throughput** and **flat_memory** compare riverrun with itself, late and early in one long log.
 - **scale_2** is of the `score` stage alone, with a forest of fifty trees, which is the bottleneck wherever one is used.
   The broker and Redis are on the same two cores as the members, which is a handicap.

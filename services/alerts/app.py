@@ -25,7 +25,7 @@ from services.alerts.fold import Fold
 from services.alerts.intake import IntakePace, intake_of
 from services.alerts.outbox import Outbox
 from services.alerts.prompt_start import PromptConsumer, PromptTables, visible_end
-from services.alerts.stop_limit import EXIT_DENIED, FAUST_LOGGERS, LimitedWorker, end_now
+from services.alerts.stop_limit import EXIT_DENIED, LimitedWorker, end_now, log_faust_from
 from services.alerts.tables import PARTS, StateTables
 
 __all__ = ["AlertsApp", "application_id"]
@@ -228,8 +228,7 @@ class AlertsApp:
         """
         limit_s = self._deployment.settings.drain_limit_ms / 1000
         worker = LimitedWorker(self.app, limit_s, redirect_stdouts=False, override_logging=False)
-        for name in FAUST_LOGGERS:
-            logging.getLogger(name).setLevel(logging.WARNING)
+        log_faust_from(logging.WARNING)
         # While a broker is away it writes a hundred lines a second; our own clients say the same, with restraint.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         try:

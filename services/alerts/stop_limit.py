@@ -10,15 +10,21 @@ from typing import Any, Final, NoReturn
 
 from faust.worker import Worker
 
-__all__ = ["EXIT_DENIED", "FAUST_LOGGERS", "LimitedWorker", "end_now", "end_within"]
+__all__ = ["EXIT_DENIED", "LimitedWorker", "end_now", "end_within", "log_faust_from"]
 
 _LOG = logging.getLogger("riverrun.alerts")
 EXIT_DENIED: Final = 2
 """That of wrong settings, as all services and commands have it."""
-FAUST_LOGGERS: Final = ("faust", "mode", "services.alerts.prompt_start")
+_FAUST_LOGGERS: Final = ("faust", "mode", "services.alerts.prompt_start")
 """What Faust logs by: a class of its own logs by the module that it is in, and so do ours that are made of one."""
 _CRASHED_S: Final = 2.0
 """How long one that crashed may take at most: there is nothing left to be drained, but a group to be left."""
+
+
+def log_faust_from(level: int) -> None:
+    """Let Faust log what is of this level, or graver."""
+    for name in _FAUST_LOGGERS:
+        logging.getLogger(name).setLevel(level)
 
 
 def end_within(seconds: float) -> None:
@@ -75,8 +81,7 @@ class LimitedWorker(Worker):
 
     def _schedule_shutdown(self, signal: Any) -> None:
         # What crashes from here on is no news to anybody, and told in one line: see execute().
-        for name in FAUST_LOGGERS:
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        log_faust_from(logging.CRITICAL)
         super()._schedule_shutdown(signal)
 
     def execute(self) -> NoReturn:
