@@ -193,6 +193,22 @@ def test_what_is_new_is_not_looked_for_while_memory_holds_everything() -> None:
     assert store.reads == loading + 2
 
 
+def test_a_state_that_stays_small_stays_in_memory_however_long_it_is_written() -> None:
+    """Of half the bound, only what is there counts: not what was deleted since, nor what a key held before."""
+    store = CountingStore({})
+    state = KeyedState(store, cache_bytes=100_000)
+    state.load()
+    loading = store.reads
+    for number in range(2_000):
+        state.put(b"watermark", b"%d" % number)
+        state.put(b"k%05d" % number, bytes(1_000))
+        if number >= 40:
+            state.delete(b"k%05d" % (number - 40))
+        state.flush({})
+        assert state.get(b"new%05d" % number) is None
+    assert store.reads == loading
+
+
 def test_a_store_that_was_there_before_is_looked_into() -> None:
     """After a load of what another process wrote, memory holds nothing of it yet."""
     store = MemoryKeyValueStore()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from riverrun.adapters.rocks_store import CorruptStoreError, LockedStoreError, RocksStore, open_slot
+from riverrun.adapters.rocks_store import CorruptStoreError, LockedStoreError, RocksStore, StoreSizes, open_slot
 from riverrun.runtime.keyed_state import POSITIONS_KEY, encode_positions
 
 WRITES_UNTIL_KILLED = """
@@ -116,6 +116,19 @@ def test_a_full_disk_is_survived(tmp_path: Path) -> None:
         "refused: check the free space and the permissions of the data folder",
         "[b'after', b'before']",
     ]
+
+
+def test_memory_does_not_grow_with_what_was_there_once(tmp_path: Path) -> None:
+    """Of files that compaction has replaced nothing stays in the cache: it holds what is there, however much was."""
+    store = RocksStore(tmp_path, StoreSizes(memtable=64 << 10))
+    cached = []
+    for first in range(0, 600_000, 1_000):
+        numbers = range(first, first + 1_000)
+        store.apply({b"%08d" % number: bytes(8) for number in numbers}, [b"%08d" % (each - 4_000) for each in numbers])
+        cached.append(store.cached)
+    store.close()
+    # Index and filter of all files that there were in between have ten times as much.
+    assert 0 < max(cached) < 256 << 10
 
 
 def test_damage_is_never_read_as_the_end(tmp_path: Path) -> None:

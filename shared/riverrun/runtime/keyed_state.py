@@ -163,8 +163,7 @@ class KeyedState:
         del puts[POSITIONS_KEY]
         self._dirty = {}
         for key in deletes:
-            self._young.pop(key, None)
-            self._old.pop(key, None)
+            self._drop(key)
         for key, value in puts.items():
             self._remember(key, value)
         return ()
@@ -198,11 +197,21 @@ class KeyedState:
         self._old = {}
         self._young_bytes = 0
 
+    def _drop(self, key: bytes) -> None:
+        value = self._young.pop(key, None)
+        if value is not None:
+            self._young_bytes -= len(key) + len(value) + _ENTRY_OVERHEAD
+        if self._old:
+            self._old.pop(key, None)
+
     def _remember(self, key: bytes, value: bytes) -> None:
+        # What was there is taken out first, from both: only so do the bytes counted stay those that are there, and
+        # the old run empty where all of it has been written anew or deleted.
+        self._drop(key)
         self._young[key] = value
         self._young_bytes += len(key) + len(value) + _ENTRY_OVERHEAD
         if self._young_bytes > self._half:
-            # What was deleted since is not among the old: a store that is emptied as it fills stays in memory whole.
+            # A store that is emptied as it fills stays in memory whole.
             self._whole = self._whole and not self._old
             self._old = self._young
             self._young = {}
