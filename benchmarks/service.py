@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.lab import Lab, stages
@@ -49,6 +50,13 @@ def service(lab: Lab, make: MakePipeline, name: str, *chains: Sequence[str]) -> 
             process.join()
     if process.exitcode:
         raise RuntimeError(f"the service {name} has ended with exit code {process.exitcode}")
+
+
+def stop_together(processes: Iterable[int]) -> None:
+    """Ask processes to stop, all at once, so that each need not wait for the one before it has drained."""
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGTERM)
 
 
 def await_(what: str, done: Callable[[], bool], limit_s: float = 180.0, look_s: float = _LOOK_S) -> None:

@@ -29,7 +29,7 @@ from benchmarks.flights import publish_flights
 from benchmarks.lab import ALL_STAGES, Lab
 from benchmarks.measures.chained import bare_settings
 from benchmarks.rounds import in_turn, isolated, median_and_spread
-from benchmarks.service import await_, processor_s, service
+from benchmarks.service import await_, processor_s, service, stop_together
 from riverrun.adapters.kafka_log import KafkaLog
 from riverrun.errors import RiverrunError
 from riverrun.records.avro import parsed
@@ -180,6 +180,7 @@ def riverrun_side(lab: Lab, name: str, events: int) -> _Run:
             stage: running.enter_context(service(lab, flights_pipeline, name, [stage])) for stage in ALL_STAGES
         }
         run = job.watch(processes)
+        stop_together(processes.values())
     deployment.log.close()
     return run
 
@@ -198,9 +199,10 @@ def peer_side(lab: Lab, peer: Peer, python: Path, name: str, events: int) -> _Ru
     try:
         with contextlib.ExitStack() as running:
             commands = {stage: [str(python), "-m", peer.module, stage] for stage in ALL_STAGES}
-            return job.watch(
-                {stage: running.enter_context(_program(command, file)) for stage, command in commands.items()}
-            )
+            processes = {stage: running.enter_context(_program(command, file)) for stage, command in commands.items()}
+            run = job.watch(processes)
+            stop_together(processes.values())
+            return run
     except (OSError, RuntimeError, RiverrunError) as error:
         # Whatever is wrong with a peer's program is no failure of the benchmark: its log tells, and the page.
         sys.stderr.write(f"{peer.name} does not get through: {error}\n")

@@ -21,7 +21,7 @@ from benchmarks.lab import ALL_STAGES, Lab
 from benchmarks.measures.chained import bare_settings
 from benchmarks.percentiles import percentile
 from benchmarks.rounds import in_turn, isolated, median_and_spread
-from benchmarks.service import await_, service
+from benchmarks.service import await_, service, stop_together
 from examples.flights.arrivals import Watch, appended
 from riverrun.adapters.kafka_log import KafkaLog
 from riverrun.pipeline import Pipeline
@@ -42,9 +42,9 @@ _LABELS: Final = "flights.arrived"
 _P50_MS: Final = 10.0
 _P99_SEPARATE_MS: Final = 150.0
 _FRESH_S: Final = 1.0
-_FRESH_EVERY: Final = 200
-"""Examples between two publications of the models, where a separate scorer shall be fresh: at the steady rate two
-thirds of a second. Chained, the scorer shares the learner's models.
+_FRESH_EVERY: Final = 100
+"""Examples between two publications of the models, where a separate scorer shall be fresh: at the steady rate a third
+of a second. Chained, the scorer shares the learner's models.
 """
 _NO_STAMP: Final = Stamp(0, -1, Source("", 0, -1))
 
@@ -146,13 +146,14 @@ class _Run:
             log.ensure_topics([TopicSpec(output.topic, 1) for output in topics])
         else:
             self._deployment.ensure_topics()
-        with self._running():
+        with self._running() as processes:
             self._await_caught_up()
             starts = {topic: log.high_watermark(topic, 0) for topic in (_ANNOUNCED, _LABELS)}
             watch = Watch(log, self._predictions)
             isolated(publish_steadily, self._lab, self._published, count, self._rate)
             self._await_caught_up()
             watch.close()
+            stop_together(processes)
         announced = appended(log, _ANNOUNCED, starts[_ANNOUNCED])
         arrived: dict[bytes, float] = {}
         for now, key, _ in watch.seen:
@@ -165,17 +166,16 @@ class _Run:
         return Seen(waits, fresh), self._published + count
 
     @contextlib.contextmanager
-    def _running(self) -> Iterator[None]:
+    def _running(self) -> Iterator[list[int]]:
+        """Run it meanwhile; gives the processes of riverrun's own."""
         lab, name = self._lab, self._name
         with contextlib.ExitStack() as running:
             if self._kind == "bare":
                 running.enter_context(_bare_service(lab, name))
-            elif self._kind == "separate":
-                for stage in ALL_STAGES:
-                    running.enter_context(service(lab, self._make, name, [stage]))
+                yield []
             else:
-                running.enter_context(service(lab, self._make, name, ALL_STAGES))
-            yield
+                apart = [[stage] for stage in ALL_STAGES] if self._kind == "separate" else [ALL_STAGES]
+                yield [running.enter_context(service(lab, self._make, name, chain)) for chain in apart]
 
     def _await_caught_up(self) -> None:
         """Wait until the newest announcement is predicted on: the last key of the raw topic is among the last ones."""

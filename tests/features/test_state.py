@@ -13,11 +13,11 @@ from riverrun.pipeline import count, last
 from riverrun.runtime.ports import PartialEntry, PartialsUnavailableError
 from riverrun.testing.partial_store import MemoryPartialStore
 from tests.features.made import VISITS, Happening, happenings, plan_of
-from tests.features.members import contents, events_of, member
+from tests.features.members import Member, contents, events_of, member
 
 PLAN = plan_of()
 SMALL = plan_of({"visits": count(VISITS).by("shop").over("12ms", panes=4)})
-ACTIONS = st.sampled_from(["none", "none", "flush", "flush", "interrupt", "crash", "wipe", "expire", "away"])
+ACTIONS = st.sampled_from(["none", "none", "flush", "flush", "part", "interrupt", "crash", "wipe", "expire", "away"])
 
 
 def visit(time: int, shop: str) -> Happening:
@@ -26,6 +26,16 @@ def visit(time: int, shop: str) -> Happening:
 
 def order(time: int, shop: str) -> Happening:
     return Happening("orders", time, {"shop": shop, "customer": "c0"})
+
+
+def interrupt(stormy: Member, store: MemoryPartialStore, seq: int, data: st.DataObject) -> None:
+    """Cut a round of writing short, in one of its parts or in the flush that ends it."""
+    store.fail_after = data.draw(st.integers(0, 12))
+    with contextlib.suppress(UnavailableError):
+        while data.draw(st.booleans()):
+            stormy.state.write_ahead()
+        stormy.flush(seq)
+    store.fail_after, store.available = None, True
 
 
 @settings(max_examples=150, deadline=None)
@@ -44,11 +54,10 @@ def test_no_accident_changes_a_vector(happened: list[Happening], data: st.DataOb
         match data.draw(ACTIONS):
             case "flush":
                 stormy.flush(seq)
+            case "part":
+                stormy.state.write_ahead()
             case "interrupt":
-                store.fail_after = data.draw(st.integers(0, 12))
-                with contextlib.suppress(UnavailableError):
-                    stormy.flush(seq)
-                store.fail_after, store.available = None, True
+                interrupt(stormy, store, seq, data)
             case "away":
                 store.available = False
                 with pytest.raises(UnavailableError):

@@ -134,7 +134,7 @@ class Instruments:
         lag
             Records not folded.
         caught_up
-            Whether all inputs have been read to their end.
+            Whether so few records are left that it is up to date.
         refused
             Why a published model is not in use, or nothing.
         """

@@ -187,9 +187,11 @@ class Intake:
         return sum(len(source.buffer) + source.reader.unread for source in self._inputs)
 
     def caught_up(self, batch: int) -> bool:
-        """Tell whether every input has been read to its present end, and no more waits than one batch takes."""
-        waiting = sum(len(source.buffer) for source in self._inputs)
-        return waiting <= batch and all(source.reader.at_end for source in self._inputs)
+        """Tell whether no more waits, be it read or not, than one batch takes.
+
+        To ask for the very end would be too much: while others write, there is always something beyond it.
+        """
+        return self.lag() <= batch
 
     def exhausted(self) -> bool:
         """Tell whether every input, and what is known of those to come, has been read to its present end."""

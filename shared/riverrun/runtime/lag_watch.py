@@ -1,4 +1,4 @@
-"""Tells a task that lags from one that has much to do: it lags once it has not seen its inputs' end for a while."""
+"""Tells a task that lags from one that has much to do: it lags once it has not been up to date for a while."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class LagWatch:
         lag
             Records not folded.
         caught_up
-            Whether all inputs have been read to their end.
+            Whether so few records are left that it is up to date.
         """
         then, before = self._before
         self._before = (now, lag)

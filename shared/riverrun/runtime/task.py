@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from riverrun.errors import UnavailableError
-from riverrun.records.items import Item, Progress
+from riverrun.records.items import Progress
 from riverrun.records.topics import Kind
 from riverrun.runtime.batching import BatchSize
 from riverrun.runtime.chain import Chain
@@ -18,18 +18,9 @@ from riverrun.runtime.instruments import Instruments
 from riverrun.runtime.intake import Intake
 from riverrun.runtime.latency import Latency
 from riverrun.runtime.ports import LogUnavailableError, Writer
-from riverrun.runtime.runner import StageRunner
 from riverrun.runtime.stage import Positions, StageDefinition, split_cursor
+from riverrun.runtime.state_writer import StateWriter
 from riverrun.runtime.tracing import TracedRecords
-
-_CALM_SHARE = 0.25
-"""Of the state interval, while the inputs are read as they come: to write less at a time holds nobody up for long.
-
-Under a backlog nobody waits for a single record, and to write once what changed many times is what counts.
-"""
-
-_IDLE_FLUSHES = 10
-"""State intervals after which state is written though nothing was folded: a store may have been wiped meanwhile."""
 
 _CATCH_UPS = 4
 """How often stages that are behind may catch up in one opening. Once or twice is enough, if they are shown all."""
@@ -55,7 +46,6 @@ class Task:
 
     def __init__(self, definitions: Sequence[StageDefinition], deployment: Deployment, partition: int) -> None:
         self.partition = partition
-        self.trouble = ""
         self.folded = 0
         self.latency = Latency()
         self.step = "starting"
@@ -69,12 +59,9 @@ class Task:
         self._intake: Intake | None = None
         self._writer: Writer | None = None
         self._consumers: dict[str, tuple[tuple[Positions, Callable[[Any], None]], ...]] = {}
-        self._deferred: list[tuple[StageRunner, Item]] = []
+        self._states: StateWriter | None = None
         self._size = BatchSize(deployment.settings.batch_limit, deployment.settings.slice_ms / 1000)
-        self._flush_at = 0.0
-        self._flush_wait = deployment.settings.state_interval_ms / 1000
         self._offsets_at = 0.0
-        self._unflushed = False
         self._in_transaction = False
 
     @property
@@ -126,11 +113,16 @@ class Task:
         # What was wrong in an earlier life may be over: a commit record must say so.
         self.instruments.unsaid = chain.said_degraded
         self.instruments.progress = self._progress(chain)
-        self._flush_at = deployment.clocks.monotonic() + self._flush_wait
+        self._states = StateWriter(deployment, chain, self.instruments)
+
+    @property
+    def trouble(self) -> str:
+        """Why state could not be written, or nothing."""
+        return "" if self._states is None else self._states.trouble
 
     @property
     def caught_up(self) -> bool:
-        """Whether every input has been read to its present end, and no more waits than one batch takes."""
+        """Whether no more waits to be folded than one batch takes."""
         return self._intake is not None and self._intake.caught_up(self._size.next())
 
     def exhausted(self) -> bool:
@@ -151,19 +143,20 @@ class Task:
         LogUnavailableError, TornError
             If the log is away or the outcome of a commit unknown: close, wait, open again.
         """
-        if self._intake is None or self._chain is None or self._writer is None:
+        if self._intake is None or self._chain is None or self._writer is None or self._states is None:
             raise RuntimeError("the task is not open")
         now = self._deployment.clocks.monotonic()
         self.step = "reading"
         self._intake.poll()
         entries = self._intake.take(self._size.next(), now)
-        if entries or self._deferred or self.instruments.unsaid:
+        if entries or self._states.deferred or self.instruments.unsaid:
             self._transact(self._chain, self._intake, self._writer, entries)
             self._size.took(len(entries), self._deployment.clocks.monotonic() - now)
         if self.instruments.look_due(now):
             self._look(self._chain, self._intake, now)
-        if now >= (self._flush_at if self._unflushed else self._flush_at + _IDLE_FLUSHES * self._flush_wait):
-            self._flush(self._chain)
+        if self._states.is_due(now):
+            self.step = "writing state"
+            self._states.write(calm=self.caught_up)
         return bool(entries)
 
     def _transact(self, chain: Chain, intake: Intake, writer: Writer, entries: list[Entry]) -> None:
@@ -171,9 +164,8 @@ class Task:
         began = self._deployment.clocks.monotonic()
         self.step = "folding"
         writer.begin()
-        deferred, self._deferred = self._deferred, []
-        for runner, item in deferred:
-            runner.send(item)
+        if self._states is not None:
+            self._states.send_deferred()
         self._prefetch(intake, entries)
         if self._traced is None:
             self._fold(entries)
@@ -258,7 +250,8 @@ class Task:
 
     def _committed(self, chain: Chain, writer: Writer, entries: list[Entry]) -> list[float]:
         self.folded += len(entries)
-        self._unflushed = True
+        if self._states is not None:
+            self._states.committed()
         latencies: list[float] = []
         if entries:
             stamps = [entry.timestamp for entry in entries]
@@ -286,41 +279,22 @@ class Task:
         in_use = [runner.stage.models() for runner in chain.runners if runner.stage.models is not None]
         return {name: version for each in in_use for name, version in each.items()}
 
-    def _flush(self, chain: Chain) -> None:
-        now = self._deployment.clocks.monotonic()
-        self.trouble = ""
-        self.step = "writing state"
-        errors: list[UnavailableError] = []
-        point = Failpoint.BEFORE_STATE
-        for runner in chain.runners:
-            reflected = runner.reflected()
-            for state in runner.stage.states:
-                self._deployment.reach(point)
-                point = Failpoint.BETWEEN_STATES
-                try:
-                    self._deferred.extend((runner, item) for item in state.flush(reflected))
-                except UnavailableError as error:
-                    # State may trail for as long as it must, each by itself; the log has everything.
-                    self.trouble = str(error)
-                    errors.append(error)
-        self.instruments.stored(errors)
-        if self._deferred:
-            self._deployment.reach(Failpoint.BEFORE_POINTER)
-        if self.trouble:
-            self._flush_at = now + max(self._flush_wait, self._deployment.settings.backoff_first_ms / 1000)
-            return
-        self._unflushed = bool(self._deferred)
-        self._flush_at = now + self._flush_wait * (_CALM_SHARE if self.caught_up else 1.0)
-
     def drain(self) -> None:
         """Write all trailing state, and pointers to it, before a planned stop.
 
         Nothing is written if a transaction has failed: what is in memory goes beyond what was committed then.
         """
-        if self._chain is None or self._intake is None or self._writer is None or self._in_transaction:
+        states = self._states
+        if self._chain is None or self._intake is None or self._writer is None or states is None:
             return
-        self._flush(self._chain)
-        if self._deferred:
+        if self._in_transaction:
+            return
+        if states.deferred:
+            # What a state has told of counts as committed by the time that it is written again.
+            self._transact(self._chain, self._intake, self._writer, [])
+        self.step = "writing state"
+        states.write_all()
+        if states.deferred:
             self._transact(self._chain, self._intake, self._writer, [])
         for runner in self._chain.runners:
             reached = runner.reflected()
@@ -328,7 +302,7 @@ class Task:
                 try:
                     state.checkpoint(reached)
                 except UnavailableError as error:
-                    self.trouble = str(error)
+                    states.trouble = str(error)
 
     def close(self) -> None:
         """Release everything without committing; safe at any time."""
@@ -340,5 +314,4 @@ class Task:
             self._intake.close()
         if self._chain is not None:
             self._chain.close()
-        self._writer = self._intake = self._chain = None
-        self._deferred = []
+        self._writer = self._intake = self._chain = self._states = None

@@ -1,0 +1,98 @@
+"""Trailing state is written a part at a time while records are folded as they come, and at once under a backlog."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from riverrun.records.topics import Kind
+from riverrun.runtime.ports import KeyValueStore
+from riverrun.runtime.worker import Worker
+from riverrun.testing.partial_store import MemoryPartialStore
+from tests.runtime.worlds import MemoryWorld, messages
+
+INTERVAL_MS = 400
+STATES = {"ingest", "features", "labels"}
+
+
+class NotedPartials(MemoryPartialStore):
+    """Notes when the features' state is complete."""
+
+    def __init__(self, notes: list[str]) -> None:
+        super().__init__()
+        self.notes = notes
+
+    def mark(self, partition: int, position: int) -> bool:
+        self.notes.append("features")
+        return super().mark(partition, position)
+
+
+class NotedStore:
+    """Notes when a stage's state is written."""
+
+    def __init__(self, store: KeyValueStore, stage: str, notes: list[str]) -> None:
+        self.store, self.stage, self.notes = store, stage, notes
+
+    def get(self, key: bytes) -> bytes | None:
+        return self.store.get(key)
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        return self.store.scan(prefix)
+
+    def apply(self, puts: Mapping[bytes, bytes], deletes: Sequence[bytes]) -> None:
+        self.notes.append(self.stage)
+        self.store.apply(puts, deletes)
+
+    def clear(self) -> None:
+        self.store.clear()
+
+    def close(self) -> None:
+        self.store.close()
+
+
+class Noted:
+    """A member whose writes of state are noted, round by round."""
+
+    def __init__(self, world: MemoryWorld, batch_limit: int) -> None:
+        self.world, self.notes = world, list[str]()
+        partials = NotedPartials(self.notes)
+        world.partials = lambda: partials
+        world.stores = self.open
+        settings = world.small.settings
+        world.small.settings = replace(settings, state_interval_ms=INTERVAL_MS)
+        self.worker: Worker = world.member(batch_limit=batch_limit)
+        world.settle(self.worker)
+
+    def open(self, folder: Path) -> KeyValueStore:
+        stage = next(name for name in folder.parts if name in STATES)
+        return NotedStore(self.world.disk.open(folder), stage, self.notes)
+
+    def round(self) -> list[str]:
+        self.notes.clear()
+        self.worker.round()
+        self.world.memory.advance(10)
+        return list(self.notes)
+
+
+def test_while_calm_no_transaction_waits_for_two_states(memory: MemoryWorld) -> None:
+    """A message a round: each round writes one state at most, and all of them several times."""
+    member = Noted(memory, batch_limit=2_000)
+    written = []
+    for message in messages(60)[:60]:
+        memory.send(message)
+        written.append(member.round())
+    assert max(map(len, written)) == 1
+    counts = {stage: sum(stage in notes for notes in written) for stage in STATES}
+    assert all(3 <= count <= 6 for count in counts.values()), counts
+    assert memory.records(Kind.EVENTS, 0)
+
+
+def test_under_a_backlog_all_states_are_written_at_once(memory: MemoryWorld) -> None:
+    """While more waits than a batch takes, a round of writing is done in one go, and seldom."""
+    member = Noted(memory, batch_limit=2)
+    memory.publish(messages(200))
+    written = [member.round() for _ in range(INTERVAL_MS // 10 + 20)]
+    some = [notes for notes in written if notes]
+    assert 1 <= len(some) <= 2
+    assert all(set(notes) == STATES for notes in some)
