@@ -227,7 +227,7 @@ def test_integers_at_every_length_of_their_encoding() -> None:
 def test_a_feature_of_another_type_is_not_written(wrong: tuple[Any, ...]) -> None:
     """A value that does not fit its feature's type is refused rather than written as something else."""
     with pytest.raises(CodecError, match="cannot encode"):
-        CODECS.encode(replace(VECTOR, values=wrong))
+        CODECS.encode(replace(VECTOR, values=wrong, payload=b""))
 
 
 def test_a_payload_that_is_known_is_not_made_again() -> None:
