@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -16,6 +18,7 @@ _ROOT: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = _ROOT / "docs" / "performance.md"
 PICTURE: Final = _ROOT / "docs" / "pictures" / "performance.svg"
 
+_MOST_LISTED: Final = 20
 _INTRODUCTION: Final = """# Performance
 
 This page is written by `python -m benchmarks` from `build/bench.json`; do not edit it by hand.
@@ -134,7 +137,7 @@ def _details(figures: Mapping[str, Json]) -> str:
             continue
         figure: Mapping[str, Any] = figures[name]
         lines.append(f"\n### {name} ({figure.get('size', 'quick')})\n\n")
-        lines.append(f"Rounds: {', '.join(str(each) for each in figure.get('rounds', [])) or 'one'}.\n")
+        lines.append(f"Rounds: {_listed(figure.get('rounds', [])) or 'one'}.\n")
         for part, found in figure.get("parts", {}).items():
             lines.append(f"- {part}: {found['value']} (reach {found['reach']})\n")
         for what, value in figure.get("details", {}).items():
@@ -146,5 +149,14 @@ def _told(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {each}" for name, each in value.items())
     if isinstance(value, list):
-        return ", ".join(str(each) for each in value)
+        return _listed(value)
     return str(value)
+
+
+def _listed(values: Sequence[Any]) -> str:
+    """Return a list in words; of a long one, which nobody would read, each tenth part's median."""
+    if len(values) <= _MOST_LISTED:
+        return ", ".join(str(each) for each in values)
+    ends = [len(values) * tenth // 10 for tenth in range(11)]
+    medians = [median(values[start:end]) for start, end in pairwise(ends)]
+    return f"{len(values)}, of each tenth the median: {', '.join(f'{each:.4g}' for each in medians)}"

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.lab import Lab, stages
@@ -30,33 +29,38 @@ def serve(lab: Lab, make: MakePipeline, name: str, chains: Chains) -> None:
 
 
 @contextlib.contextmanager
-def service(lab: Lab, make: MakePipeline, name: str, *chains: Sequence[str]) -> Iterator[int]:
-    """Run one process with these chains meanwhile; gives its process id. It is drained at the end.
+def services(lab: Lab, make: MakePipeline, name: str, layouts: Sequence[Chains]) -> Iterator[list[int]]:
+    """Run a process for each of the layouts meanwhile; gives their process ids. They drain at the end, all at once.
 
     Raises
     ------
     RuntimeError
-        If it ends with an error.
+        If one ends with an error.
     """
-    process = multiprocessing.get_context("spawn").Process(target=serve, args=(lab, make, name, chains))
-    process.start()
-    try:
-        yield process.pid or 0
-    finally:
-        process.terminate()
-        process.join(_STOP_S)
-        if process.is_alive():
-            process.kill()
-            process.join()
-    if process.exitcode:
-        raise RuntimeError(f"the service {name} has ended with exit code {process.exitcode}")
-
-
-def stop_together(processes: Iterable[int]) -> None:
-    """Ask processes to stop, all at once, so that each need not wait for the one before it has drained."""
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=serve, args=(lab, make, name, chains)) for chains in layouts]
     for process in processes:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGTERM)
+        process.start()
+    try:
+        yield [process.pid or 0 for process in processes]
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join(_STOP_S)
+            if process.is_alive():
+                process.kill()
+                process.join()
+    for process in processes:
+        if process.exitcode:
+            raise RuntimeError(f"a service of {name} has ended with exit code {process.exitcode}")
+
+
+@contextlib.contextmanager
+def service(lab: Lab, make: MakePipeline, name: str, *chains: Sequence[str]) -> Iterator[int]:
+    """Run one process with these chains meanwhile; gives its process id. As `services`."""
+    with services(lab, make, name, [chains]) as (process,):
+        yield process
 
 
 def await_(what: str, done: Callable[[], bool], limit_s: float = 180.0, look_s: float = _LOOK_S) -> None:

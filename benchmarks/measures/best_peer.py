@@ -29,7 +29,7 @@ from benchmarks.flights import publish_flights
 from benchmarks.lab import ALL_STAGES, Lab
 from benchmarks.measures.chained import bare_settings
 from benchmarks.rounds import in_turn, isolated, median_and_spread
-from benchmarks.service import await_, processor_s, service, stop_together
+from benchmarks.service import await_, processor_s, services
 from riverrun.adapters.kafka_log import KafkaLog
 from riverrun.errors import RiverrunError
 from riverrun.records.avro import parsed
@@ -175,12 +175,8 @@ def riverrun_side(lab: Lab, name: str, events: int) -> _Run:
     names = deployment.topology.names
     topics = _Topics(names[Kind.EVENTS], names[Kind.EXAMPLES], names[Kind.EVALUATIONS])
     job = _Job(deployment.log, topics, events, _LIMIT_S[lab.size.name])
-    with contextlib.ExitStack() as running:
-        processes = {
-            stage: running.enter_context(service(lab, flights_pipeline, name, [stage])) for stage in ALL_STAGES
-        }
-        run = job.watch(processes)
-        stop_together(processes.values())
+    with services(lab, flights_pipeline, name, [[[stage]] for stage in ALL_STAGES]) as processes:
+        run = job.watch(dict(zip(ALL_STAGES, processes, strict=True)))
     deployment.log.close()
     return run
 
@@ -197,12 +193,8 @@ def peer_side(lab: Lab, peer: Peer, python: Path, name: str, events: int) -> _Ru
     topics = _Topics(f"{name}.events", f"{name}.examples", f"{name}.evaluations")
     job = _Job(log, topics, events, _LIMIT_S[lab.size.name])
     try:
-        with contextlib.ExitStack() as running:
-            commands = {stage: [str(python), "-m", peer.module, stage] for stage in ALL_STAGES}
-            processes = {stage: running.enter_context(_program(command, file)) for stage, command in commands.items()}
-            run = job.watch(processes)
-            stop_together(processes.values())
-            return run
+        with _programs({stage: [str(python), "-m", peer.module, stage] for stage in ALL_STAGES}, file) as processes:
+            return job.watch(processes)
     except (OSError, RuntimeError, RiverrunError) as error:
         # Whatever is wrong with a peer's program is no failure of the benchmark: its log tells, and the page.
         sys.stderr.write(f"{peer.name} does not get through: {error}\n")
@@ -239,20 +231,24 @@ def _told(settings: ChainSettings, lab: Lab, name: str, features: tuple[str, ...
 
 
 @contextlib.contextmanager
-def _program(command: list[str], file: Path) -> Iterator[int]:
-    log = file.with_suffix(f".{command[-1]}.log")
-    with log.open("ab") as out:
-        settings = {**os.environ, "PEER_JOB": str(file.absolute()), "PYTHONPATH": _PATH}
-        process = subprocess.Popen(command, env=settings, stdout=out, stderr=out)
+def _programs(commands: Mapping[str, list[str]], file: Path) -> Iterator[dict[str, int]]:
+    """Run a program for each stage meanwhile; gives their process ids. They stop at the end, all at once."""
+    settings = {**os.environ, "PEER_JOB": str(file.absolute()), "PYTHONPATH": _PATH}
+    processes: dict[str, subprocess.Popen[bytes]] = {}
     try:
-        yield process.pid
+        for stage, command in commands.items():
+            with file.with_suffix(f".{stage}.log").open("ab") as out:
+                processes[stage] = subprocess.Popen(command, env=settings, stdout=out, stderr=out)
+        yield {stage: process.pid for stage, process in processes.items()}
     finally:
-        process.terminate()
-        try:
-            process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        for process in processes.values():
+            process.terminate()
+        for process in processes.values():
+            try:
+                process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from benchmarks.lab import ALL_STAGES, Lab
 from benchmarks.measures.chained import bare_settings
 from benchmarks.percentiles import percentile
 from benchmarks.rounds import in_turn, isolated, median_and_spread
-from benchmarks.service import await_, service, stop_together
+from benchmarks.service import await_, services
 from examples.flights.arrivals import Watch, appended
 from riverrun.adapters.kafka_log import KafkaLog
 from riverrun.pipeline import Pipeline
@@ -36,7 +36,9 @@ WARM_UP: Final = 4_000
 """Flights that are published before the steady part."""
 _SECONDS: Final = 12
 _WARM_UP_MS: Final = 5_000
-"""What comes in the first seconds is not counted: programs that have just started are not yet what they will be."""
+"""What comes in the first seconds is not counted: programs that have just started are not yet what they will be, and a
+learner may still be at work on what was published before when the scorer is not.
+"""
 _ANNOUNCED: Final = "flights.scheduled"
 _LABELS: Final = "flights.arrived"
 _P50_MS: Final = 10.0
@@ -146,36 +148,30 @@ class _Run:
             log.ensure_topics([TopicSpec(output.topic, 1) for output in topics])
         else:
             self._deployment.ensure_topics()
-        with self._running() as processes:
+        with self._running():
             self._await_caught_up()
             starts = {topic: log.high_watermark(topic, 0) for topic in (_ANNOUNCED, _LABELS)}
             watch = Watch(log, self._predictions)
             isolated(publish_steadily, self._lab, self._published, count, self._rate)
             self._await_caught_up()
             watch.close()
-            stop_together(processes)
         announced = appended(log, _ANNOUNCED, starts[_ANNOUNCED])
         arrived: dict[bytes, float] = {}
         for now, key, _ in watch.seen:
             arrived.setdefault(key, now)
         start = min(announced.values()) + _WARM_UP_MS
         waits = [arrived[key] - at for key, at in announced.items() if key in arrived and at >= start]
-        fresh = [] if self._kind == "bare" else self._freshness(watch, appended(log, _LABELS, starts[_LABELS]))
+        labelled = {key: at for key, at in appended(log, _LABELS, starts[_LABELS]).items() if at >= start}
+        fresh = [] if self._kind == "bare" else self._freshness(watch, labelled)
         self._deployment.log.close()
         log.close()
         return Seen(waits, fresh), self._published + count
 
-    @contextlib.contextmanager
-    def _running(self) -> Iterator[list[int]]:
-        """Run it meanwhile; gives the processes of riverrun's own."""
-        lab, name = self._lab, self._name
-        with contextlib.ExitStack() as running:
-            if self._kind == "bare":
-                running.enter_context(_bare_service(lab, name))
-                yield []
-            else:
-                apart = [[stage] for stage in ALL_STAGES] if self._kind == "separate" else [ALL_STAGES]
-                yield [running.enter_context(service(lab, self._make, name, chain)) for chain in apart]
+    def _running(self) -> contextlib.AbstractContextManager[object]:
+        if self._kind == "bare":
+            return _bare_service(self._lab, self._name)
+        apart = [[[stage]] for stage in ALL_STAGES] if self._kind == "separate" else [[ALL_STAGES]]
+        return services(self._lab, self._make, self._name, apart)
 
     def _await_caught_up(self) -> None:
         """Wait until the newest announcement is predicted on: the last key of the raw topic is among the last ones."""

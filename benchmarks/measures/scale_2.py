@@ -9,7 +9,6 @@ own work for it cannot gain as much here: the two of them had both cores before.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,7 +20,7 @@ from river import forest
 from benchmarks.figures import Figure
 from benchmarks.lab import Lab, append_items
 from benchmarks.rounds import in_turn, isolated, median_and_spread
-from benchmarks.service import await_, service
+from benchmarks.service import await_, service, services
 from benchmarks.synthetic import labelled_vectors, made_examples, made_vector, numbers_pipeline
 from riverrun.pipeline import Pipeline
 from riverrun.records.items import ModelVersion, Vector
@@ -94,9 +93,7 @@ def members(lab: Lab, count: int, vectors: int) -> float:
     lab.drop_topics(names[Kind.PREDICTIONS], names[Kind.PROGRESS])
     deployment.ensure_topics()
     what = f"{count} members"
-    with contextlib.ExitStack() as running:
-        for _ in range(count):
-            running.enter_context(service(lab, scoring_pipeline, _NAME, ["score"]))
+    with services(lab, scoring_pipeline, _NAME, [[["score"]]] * count):
         await_(f"{what} to be well under way", lambda: _predicted(deployment) >= _FROM * vectors, look_s=_LOOK_S)
         first, began = _predicted(deployment), time.monotonic()
         await_(f"{what} to come near the end", lambda: _predicted(deployment) >= _TO * vectors, look_s=_LOOK_S)

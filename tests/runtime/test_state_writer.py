@@ -84,7 +84,7 @@ def test_while_calm_no_transaction_waits_for_two_states(memory: MemoryWorld) -> 
         written.append(member.round())
     assert max(map(len, written)) == 1
     counts = {stage: sum(stage in notes for notes in written) for stage in STATES}
-    assert all(3 <= count <= 6 for count in counts.values()), counts
+    assert all(4 <= count <= 8 for count in counts.values()), counts
     assert memory.records(Kind.EVENTS, 0)
 
 
@@ -92,7 +92,7 @@ def test_under_a_backlog_all_states_are_written_at_once(memory: MemoryWorld) -> 
     """While more waits than a batch takes, a round of writing is done in one go, and seldom."""
     member = Noted(memory, batch_limit=2)
     memory.publish(messages(200))
-    written = [member.round() for _ in range(INTERVAL_MS // 10 + 20)]
-    some = [notes for notes in written if notes]
-    assert 1 <= len(some) <= 2
-    assert all(set(notes) == STATES for notes in some)
+    written = [notes for _ in range(2 * INTERVAL_MS // 10 + 10) if (notes := member.round())]
+    # The first may be the rest of a round that was begun before.
+    assert 2 <= len(written) <= 3
+    assert all(set(notes) == STATES for notes in written[1:])

@@ -59,6 +59,7 @@ class StateWriter:
         self._interval = deployment.settings.state_interval_ms / 1000
         self._at = deployment.clocks.monotonic() + self._interval
         self._round: Iterator[None] | None = None
+        self._began = 0.0
         self._in_parts = False
         self._unwritten = False
 
@@ -76,16 +77,20 @@ class StateWriter:
         """Write the next part of a round if ``calm``, else all that is left of it."""
         if self._round is None:
             self._round = self._write_states()
+            self._began = self._deployment.clocks.monotonic()
         self._in_parts = calm
         for _ in self._round:
             if calm:
                 self._at = self._deployment.clocks.monotonic() + _PART_SHARE * self._interval
                 return
         self._round = None
-        wait = self._interval * (_CALM_SHARE if calm else 1.0)
         if self.trouble:
-            wait = max(self._interval, self._deployment.settings.backoff_first_ms / 1000)
-        self._at = self._deployment.clocks.monotonic() + wait
+            now = self._deployment.clocks.monotonic()
+            self._at = now + max(self._interval, self._deployment.settings.backoff_first_ms / 1000)
+        elif calm:
+            self._at = self._began + _CALM_SHARE * self._interval
+        else:
+            self._at = self._deployment.clocks.monotonic() + self._interval
 
     def write_all(self) -> None:
         """Write everything that has been committed, in a round of its own; nothing may be `deferred`."""
@@ -105,6 +110,8 @@ class StateWriter:
         point = Failpoint.BEFORE_STATE
         for runner in self._chain.runners:
             for state in runner.stage.states:
+                if point is Failpoint.BETWEEN_STATES:
+                    yield
                 self._deployment.reach(point)
                 point = Failpoint.BETWEEN_STATES
                 try:
@@ -116,7 +123,6 @@ class StateWriter:
                     errors.append(error)
                 else:
                     self.deferred.extend((runner, item) for item in sent)
-                yield
         self._instruments.stored(errors)
         self.trouble = str(errors[-1]) if errors else ""
         self._unwritten = self._unwritten or bool(errors or self.deferred)
