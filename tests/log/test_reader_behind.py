@@ -117,7 +117,9 @@ def test_it_goes_on_behind_control_records(monkeypatch: pytest.MonkeyPatch) -> N
         ends: ClassVar[list[int]] = [7]
 
         def assign(self, places: list[Any]) -> None:
-            assigned.append(places[0].offset)
+            # A follower that another test has left behind may connect anew just now, with this in place of a client.
+            if places[0].topic == "t":
+                assigned.append(places[0].offset)
             super().assign(places)
 
         def consume(self, limit: int, timeout: float) -> list[_Message]:
