@@ -66,10 +66,6 @@ class DriftStore:
         self.reset()
         return None
 
-    def write_ahead(self) -> bool:
-        """Write nothing: all that is kept is one entry."""
-        return False
-
     def flush(self, positions: Mapping[str, int]) -> Sequence[Item]:
         """Write everything, if enough has come since the last time.
 

@@ -53,7 +53,6 @@ class FeatureState:
         self._description = " ".join((plan.fingerprint, *(group.id for group in plan.groups)))
         self._complete = False
         self._damaged = False
-        self._ahead = 0
         table.on_damage(self._give_up)
 
     def load(self) -> Mapping[str, int] | None:
@@ -97,20 +96,6 @@ class FeatureState:
         self._damaged = True
         self._wipe()
 
-    def write_ahead(self) -> bool:
-        """Write what changed of the next group; False when all groups have had their turn since the last flush.
-
-        Raises
-        ------
-        UnavailableError
-            If the store cannot be reached; what changed is kept and written next time.
-        """
-        if self._damaged or not self._complete or self._ahead == len(self._plan.groups):
-            return False
-        self._write_group(self._ahead)
-        self._ahead += 1
-        return True
-
     def flush(self, positions: Mapping[str, int]) -> tuple[Item, ...]:
         """Write what changed and move the marker; if the store was wiped, write everything.
 
@@ -123,22 +108,16 @@ class FeatureState:
             # What is in memory is no better than what was loaded.
             return ()
         position = positions.get(self._cursor, 0)
-        self._ahead = 0
         if self._complete:
-            for number in range(len(self._plan.groups)):
-                self._write_group(number)
+            for number, group in enumerate(self._plan.groups):
+                for gone in _bulks(self._table.forgotten(number)):
+                    self._store.delete(self._partition, group.id, gone)
+                self._put(group.id, self._table.dirty(number))
             self._complete = self._store.mark(self._partition, position)
         if not self._complete:
             self._write_all(position)
-            self._table.clear_dirty()
+        self._table.clear_dirty()
         return ()
-
-    def _write_group(self, number: int) -> None:
-        group = self._plan.groups[number].id
-        for gone in _bulks(self._table.forgotten(number)):
-            self._store.delete(self._partition, group, gone)
-        self._put(group, self._table.dirty(number))
-        self._table.clear_dirty(number)
 
     def _write_all(self, position: int) -> None:
         # From here on there is no marker, so nothing counts until all is there.

@@ -139,10 +139,6 @@ class LearnState:
                 return dict(header.positions)
         return None
 
-    def write_ahead(self) -> bool:
-        """Write nothing: what is written is each a file, with its position."""
-        return False
-
     def flush(self, positions: Mapping[str, int]) -> Sequence[Item]:
         """Store what was captured, and now and then a checkpoint; return the records that tell of it.
 

@@ -280,11 +280,11 @@ class FeatureTable:
         """Return the entities that were forgotten since :meth:`clear_dirty`, with the position they had."""
         return list(self._forgotten[group].items())
 
-    def clear_dirty(self, group: int | None = None) -> None:
-        """Take note that everything was stored, of one group or of all."""
-        for number in range(len(self._dirty)) if group is None else (group,):
-            self._dirty[number].clear()
-            self._forgotten[number].clear()
+    def clear_dirty(self) -> None:
+        """Take note that everything was stored."""
+        for dirty, forgotten in zip(self._dirty, self._forgotten, strict=True):
+            dirty.clear()
+            forgotten.clear()
 
     def expire(self, limit: int) -> int:
         """Look at up to ``limit`` more entities, round and round, and forget those that nothing can read again.

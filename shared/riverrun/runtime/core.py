@@ -55,16 +55,6 @@ class TrailingState(Protocol):
         """Load what was stored; return its positions, or None if there is nothing (or it was lost)."""
         ...
 
-    def write_ahead(self) -> bool:
-        """Write some of what changed before the next flush, so that this has less to do; return False for nothing.
-
-        Called between transactions, over and over until it returns False. For a state whose pieces each have a
-        position of their own; others are written whole, with the positions that they reflect, and return False.
-
-        Raises ``UnavailableError`` as ``flush`` does.
-        """
-        ...
-
     def flush(self, positions: Mapping[str, int]) -> Sequence[Item]:
         """Write what changed, with the positions reached; return items that may be sent now that it is stored.
 

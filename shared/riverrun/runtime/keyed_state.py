@@ -145,10 +145,6 @@ class KeyedState:
             part.rebuild()
         return positions
 
-    def write_ahead(self) -> bool:
-        """Write nothing: what changed and the positions that it reflects are one batch."""
-        return False
-
     def flush(self, positions: Mapping[str, int]) -> Sequence[Item]:
         """Write all changes since the last call, with ``positions``, in one batch.
 

@@ -1,4 +1,4 @@
-"""Writes the trailing state of a chain: all of it at once under a backlog, a part at a time while calm."""
+"""Writes the trailing state of a chain: all of it at once under a backlog, one state at a time while calm."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _CALM_SHARE = 0.25
 Under a backlog nobody waits for a single record, and to write once what changed many times is what counts.
 """
 
-_PART_SHARE = 0.02
-"""Of the state interval, between two parts while calm: whoever was held up by one is through before the next."""
+_NEXT_SHARE = 0.02
+"""Of the state interval, between two states while calm: whoever was held up by one is through before the next."""
 
 _IDLE_FLUSHES = 10
 """State intervals after which state is written though nothing was folded: a store may have been wiped meanwhile."""
@@ -60,7 +60,6 @@ class StateWriter:
         self._at = deployment.clocks.monotonic() + self._interval
         self._round: Iterator[None] | None = None
         self._began = 0.0
-        self._in_parts = False
         self._unwritten = False
 
     def committed(self) -> None:
@@ -74,14 +73,13 @@ class StateWriter:
         return now >= self._at + _IDLE_FLUSHES * self._interval
 
     def write(self, *, calm: bool) -> None:
-        """Write the next part of a round if ``calm``, else all that is left of it."""
+        """Write the next state of a round if ``calm``, else all that are left of it."""
         if self._round is None:
             self._round = self._write_states()
             self._began = self._deployment.clocks.monotonic()
-        self._in_parts = calm
         for _ in self._round:
             if calm:
-                self._at = self._deployment.clocks.monotonic() + _PART_SHARE * self._interval
+                self._at = self._deployment.clocks.monotonic() + _NEXT_SHARE * self._interval
                 return
         self._round = None
         if self.trouble:
@@ -104,7 +102,7 @@ class StateWriter:
             runner.send(item)
 
     def _write_states(self) -> Iterator[None]:
-        """Write one state after another; is left between any two parts."""
+        """Write one state after another; is left between any two."""
         self._unwritten = False
         errors: list[UnavailableError] = []
         point = Failpoint.BEFORE_STATE
@@ -115,16 +113,14 @@ class StateWriter:
                 self._deployment.reach(point)
                 point = Failpoint.BETWEEN_STATES
                 try:
-                    while self._in_parts and state.write_ahead():
-                        yield
                     sent = state.flush(runner.reflected())
                 except UnavailableError as error:
                     # State may trail for as long as it must, each by itself; the log has everything.
                     errors.append(error)
                 else:
-                    self.deferred.extend((runner, item) for item in sent)
+                    if sent:
+                        self.deferred.extend((runner, item) for item in sent)
+                        self._deployment.reach(Failpoint.BEFORE_POINTER)
         self._instruments.stored(errors)
         self.trouble = str(errors[-1]) if errors else ""
         self._unwritten = self._unwritten or bool(errors or self.deferred)
-        if self.deferred:
-            self._deployment.reach(Failpoint.BEFORE_POINTER)
