@@ -26,7 +26,7 @@ from examples.flights.arrivals import Watch, appended
 from riverrun.adapters.kafka_log import KafkaLog
 from riverrun.pipeline import Pipeline
 from riverrun.records.headers import Stamp
-from riverrun.records.items import LABELLED, Example, Prediction, Source
+from riverrun.records.items import LABELLED, Example, Item, ModelVersion, Prediction, Source
 from riverrun.records.topics import Kind
 from riverrun.runtime.deployment import Deployment
 from riverrun.runtime.ports import TopicSpec
@@ -36,9 +36,7 @@ WARM_UP: Final = 4_000
 """Flights that are published before the steady part."""
 _SECONDS: Final = 12
 _WARM_UP_MS: Final = 5_000
-"""What comes in the first seconds is not counted: programs that have just started are not yet what they will be, and a
-learner may still be at work on what was published before when the scorer is not.
-"""
+"""What comes in the first seconds is not counted: programs that have just started are not yet what they will be."""
 _ANNOUNCED: Final = "flights.scheduled"
 _LABELS: Final = "flights.arrived"
 _P50_MS: Final = 10.0
@@ -48,6 +46,7 @@ _FRESH_EVERY: Final = 100
 """Examples between two publications of the models, where a separate scorer shall be fresh: at the steady rate a third
 of a second. Chained, the scorer shares the learner's models.
 """
+_LEARNED_LOOK_S: Final = 0.25
 _NO_STAMP: Final = Stamp(0, -1, Source("", 0, -1))
 
 
@@ -150,6 +149,8 @@ class _Run:
             self._deployment.ensure_topics()
         with self._running():
             self._await_caught_up()
+            if self._kind == "separate":
+                self._await_learned()
             starts = {topic: log.high_watermark(topic, 0) for topic in (_ANNOUNCED, _LABELS)}
             watch = Watch(log, self._predictions)
             isolated(publish_steadily, self._lab, self._published, count, self._rate)
@@ -182,6 +183,20 @@ class _Run:
             return any(record.key in newest for record in log.tail(self._predictions, 0, 5))
 
         await_(f"{self._name} to catch up", caught_up)
+
+    def _await_learned(self) -> None:
+        """Wait until the newest models know nearly every example: by itself, a learner is behind at first."""
+        names = self._deployment.topology.names
+
+        def last(kind: Kind, count: int) -> Iterator[Item]:
+            return map(self._deployment.wire.item, self._log.tail(names[kind], 0, count))
+
+        def learned() -> bool:
+            written = [item.seq for item in last(Kind.EXAMPLES, 5) if isinstance(item, Example)]
+            known = [item.position for item in last(Kind.MODELS, 20) if isinstance(item, ModelVersion)]
+            return bool(written and known) and max(known) + _FRESH_EVERY > max(written)
+
+        await_(f"{self._name} to learn what was published", learned, look_s=_LEARNED_LOOK_S)
 
     def _freshness(self, watch: Watch, labelled: dict[bytes, int]) -> list[float]:
         """Return, for each label, the seconds until a prediction by a model that has learned from it was there."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from riverrun.pipeline import Pipeline
 from riverrun.records.codecs import Codecs
 from riverrun.records.headers import Stamp
@@ -15,6 +17,8 @@ from services.labels.rule import LabelRule
 __all__ = ["LABELS"]
 
 _NAME = "labels"
+_PAUSE_MS: Final = 50
+"""Labels are late as it is, and a model is fresh within a second: by itself, the stage may gather for a moment."""
 
 
 class _Codec:
@@ -58,5 +62,5 @@ def _build(context: StageContext) -> Stage:
     return Stage(_NAME, core, (state,), fields_of=frozenset({rule.stream}))
 
 
-LABELS = StageDefinition(_NAME, inputs=_inputs, outputs=_examples, replays=_inputs, build=_build)
+LABELS = StageDefinition(_NAME, inputs=_inputs, outputs=_examples, replays=_inputs, build=_build, pause_ms=_PAUSE_MS)
 """Joins labels to predictions, each of which ends exactly once."""

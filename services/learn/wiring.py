@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from riverrun.models.beside import BesideTaker, taken_now
 from riverrun.models.evaluation import Evaluator
 from riverrun.models.footprint import check_growth
@@ -18,6 +20,9 @@ from services.learn.state import LearnState, LearnStateSettings
 __all__ = ["LEARN"]
 
 _NAME = "learn"
+_PAUSE_MS: Final = 20
+"""Examples come when a `labels` task commits: of many tasks, one transaction of the learner may take several commits.
+"""
 
 
 def _examples(pipeline: Pipeline) -> tuple[str, ...]:
@@ -61,5 +66,13 @@ def _build(context: StageContext) -> Stage:
     return Stage(_NAME, core, (state,))
 
 
-LEARN = StageDefinition(_NAME, inputs=_examples, outputs=_outputs, replays=_examples, build=_build, sharded=True)
+LEARN = StageDefinition(
+    _NAME,
+    inputs=_examples,
+    outputs=_outputs,
+    replays=_examples,
+    build=_build,
+    sharded=True,
+    pause_ms=_PAUSE_MS,
+)
 """Evaluates every model on each example, then learns it."""

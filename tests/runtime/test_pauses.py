@@ -8,6 +8,7 @@ from dataclasses import replace
 from riverrun.records.topics import Kind
 from riverrun.runtime.worker import Worker
 from riverrun.testing.small_world import layout_of
+from services.catalogue import STAGES
 from tests.runtime.worlds import MemoryWorld, messages
 
 PAUSE_MS = 200
@@ -55,3 +56,10 @@ def test_a_backlog_is_worked_off_without_a_pause(memory: MemoryWorld) -> None:
     assert [worker.round() for _ in range(9)] == [True] * 7 + [False] * 2
     memory.memory.advance(PAUSE_MS)
     assert worker.round()
+
+
+def test_nobody_who_waits_for_a_prediction_waits_for_a_pause() -> None:
+    """What lies between an event and its prediction never pauses; what comes after it gathers, well within a second."""
+    pauses = {name: stage.pause_ms for name, stage in STAGES.items()}
+    assert {name for name, pause in pauses.items() if not pause} == {"ingest", "features", "score"}
+    assert pauses["labels"] + pauses["learn"] <= 100
