@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -12,10 +12,16 @@ from riverrun.runtime.ports import PartialEntry, PartialStore
 
 _T = TypeVar("_T")
 
+_Some = list[tuple[int, list[PartialEntry]]]
+"""Entries, with the number of their group."""
+
 __all__ = ["FeatureState"]
 
 _BULK: Final = 500
 """Entries written in one round trip."""
+
+_SOME: Final = 150
+"""Entries that are written ahead at a time: some milliseconds on a busy machine."""
 
 _PLAN_GROUP: Final = "~plan"
 """A group, by a name that no field has, whose one entry says which features the others belong to."""
@@ -112,25 +118,63 @@ class FeatureState:
             for number, group in enumerate(self._plan.groups):
                 for gone in _bulks(self._table.forgotten(number)):
                     self._store.delete(self._partition, group.id, gone)
-                self._put(group.id, self._table.dirty(number))
+            for some in self._gathered(self._table.dirty, _BULK):
+                self._put(some)
             self._complete = self._store.mark(self._partition, position)
         if not self._complete:
             self._write_all(position)
         self._table.clear_dirty()
         return ()
 
+    def write_ahead(self) -> bool:
+        """Write some of what changed, so that the next flush has less to write; it counts as stored after that alone.
+
+        Returns
+        -------
+        bool
+            Whether it was as much as may be at a time.
+
+        Raises
+        ------
+        UnavailableError
+            If the store cannot be reached.
+        """
+        if self._damaged or not self._complete:
+            return False
+        some = next(self._gathered(self._table.unwritten, _SOME), [])
+        if some:
+            self._put(some)
+        for number, entries in some:
+            self._table.written(number, entries)
+        return sum(len(entries) for _, entries in some) == _SOME
+
+    def _gathered(self, of: Callable[[int], Iterator[PartialEntry]], most: int) -> Iterator[_Some]:
+        """Yield entries of all groups, so many at a time: while little changes, all of it in one round trip."""
+        gathered: _Some = []
+        room = most
+        for number in range(len(self._plan.groups)):
+            rest = of(number)
+            while entries := list(islice(rest, room)):
+                gathered.append((number, entries))
+                room -= len(entries)
+                if not room:
+                    yield gathered
+                    gathered, room = [], most
+        if gathered:
+            yield gathered
+
+    def _put(self, some: _Some) -> None:
+        self._store.put_groups(self._partition, [(self._plan.groups[number].id, entries) for number, entries in some])
+
     def _write_all(self, position: int) -> None:
         # From here on there is no marker, so nothing counts until all is there.
         self._store.begin(self._partition)
-        for number, group in enumerate(self._plan.groups):
-            self._put(group.id, self._table.entries(number))
-        self._put(_PLAN_GROUP, [PartialEntry("plan", position, self._description.encode())])
+        for some in self._gathered(self._table.entries, _BULK):
+            self._put(some)
+        plan = PartialEntry("plan", position, self._description.encode())
+        self._store.put(self._partition, _PLAN_GROUP, [plan])
         # False if another member has cleared the store meanwhile: then all is written again next time.
         self._complete = self._store.reset(self._partition, position)
-
-    def _put(self, group: str, entries: Iterable[PartialEntry]) -> None:
-        for some in _bulks(entries):
-            self._store.put(self._partition, group, some)
 
     def checkpoint(self, positions: Mapping[str, int]) -> None:
         """Write everything not yet stored; raises as :meth:`flush`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -13,11 +14,25 @@ from riverrun.pipeline import count, last
 from riverrun.runtime.ports import PartialEntry, PartialsUnavailableError
 from riverrun.testing.partial_store import MemoryPartialStore
 from tests.features.made import VISITS, Happening, happenings, plan_of
-from tests.features.members import contents, events_of, member
+from tests.features.members import Member, contents, events_of, member
 
 PLAN = plan_of()
 SMALL = plan_of({"visits": count(VISITS).by("shop").over("12ms", panes=4)})
-ACTIONS = st.sampled_from(["none", "none", "flush", "flush", "interrupt", "crash", "wipe", "expire", "away"])
+ACTIONS = st.sampled_from(
+    ["none", "none", "flush", "flush", "ahead", "ahead", "interrupt", "crash", "wipe", "lose", "expire", "away"]
+)
+
+
+class NotedStore(MemoryPartialStore):
+    """Notes who is written, call by call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.puts: list[list[str]] = []
+
+    def put(self, partition: int, group: str, entries: Sequence[PartialEntry]) -> int:
+        self.puts.append([entry.entity for entry in entries])
+        return super().put(partition, group, entries)
 
 
 def visit(time: int, shop: str) -> Happening:
@@ -31,7 +46,7 @@ def order(time: int, shop: str) -> Happening:
 @settings(max_examples=150, deadline=None)
 @given(happened=happenings(), data=st.data())
 def test_no_accident_changes_a_vector(happened: list[Happening], data: st.DataObject) -> None:
-    """Crashes, interrupted flushes, a store that is wiped or away, and forgetting, at any cuts of the log.
+    """Crashes, interrupted flushes, forgetting, a store that is wiped, lacks its last writes or is away, at any cuts.
 
     After each crash a new member loads, replays and goes on; every vector is that of the run nobody disturbed, and
     so is what the next member would load.
@@ -40,7 +55,9 @@ def test_no_accident_changes_a_vector(happened: list[Happening], data: st.DataOb
     calm, store = member(PLAN), MemoryPartialStore()
     stormy = member(PLAN, store)
     stormy.start([])
+    saved = []
     for seq, event in enumerate(log):
+        saved.append(store.shelf.copy())
         match data.draw(ACTIONS):
             case "flush":
                 stormy.flush(seq)
@@ -58,10 +75,10 @@ def test_no_accident_changes_a_vector(happened: list[Happening], data: st.DataOb
             case "crash":
                 stormy = member(PLAN, store)
                 stormy.start(log[:seq])
-            case "wipe":
-                store.wipe()
-            case "expire":
-                stormy.table.expire(30)
+            case "lose":
+                store.shelf = data.draw(st.sampled_from(saved[-4:])).copy()
+            case action:
+                _befall(action, stormy, store)
         assert repr(stormy.core.step(event)) == repr(calm.core.step(event))
     stormy.flush(len(log))
     assert store.marker(0) == len(log)
@@ -71,6 +88,16 @@ def test_no_accident_changes_a_vector(happened: list[Happening], data: st.DataOb
     for table in (heir.table, stormy.table):
         assert table.canonical(watermark) == calm.table.canonical(watermark)
     assert heir.core.counters() == calm.core.counters()
+
+
+def _befall(action: str, stormy: Member, store: MemoryPartialStore) -> None:
+    match action:
+        case "ahead":
+            stormy.state.write_ahead()
+        case "wipe":
+            store.wipe()
+        case "expire":
+            stormy.table.expire(30)
 
 
 def test_what_the_store_lost_before_the_marker_moved_is_written_again() -> None:
@@ -91,6 +118,44 @@ def test_what_the_store_lost_before_the_marker_moved_is_written_again() -> None:
     heir = member(SMALL, store)
     assert heir.start(log) == 2
     assert heir.table.canonical(1_001) == first.table.canonical(1_001)
+
+
+def test_what_was_written_ahead_is_not_written_again_unless_it_changed() -> None:
+    """Ahead goes each entity once, and counts as stored when the marker has moved; a flush writes what changed then."""
+    log = events_of([visit(1_000, "s0"), visit(1_000, "s1"), visit(1_001, "s0"), visit(1_001, "s2")])
+    store = NotedStore()
+    first = member(SMALL, store)
+    first.start([])
+    first.flush(0)
+    first.run(log[:2])
+    store.puts.clear()
+    first.state.write_ahead()
+    first.run(log[2:])
+    first.state.write_ahead()
+    assert (store.puts, store.marker(0)) == ([["s0", "s1"], ["s2"]], 0)
+    first.flush(4)
+    assert (store.puts[2:], store.marker(0)) == ([["s0"]], 4)
+    heir = member(SMALL, store)
+    assert heir.start(log) == 4
+    assert heir.table.canonical(1_001) == first.table.canonical(1_001)
+
+
+def test_what_was_written_ahead_and_lost_is_written_again() -> None:
+    """A server that restarts without its last writes has the marker still; the word that was left tells."""
+    log = events_of([visit(1_000, "s0"), visit(1_000, "s1")])
+    store = MemoryPartialStore()
+    first = member(SMALL, store)
+    first.start([])
+    first.flush(0)
+    first.run(log[:1])
+    kept = store.shelf.copy()
+    first.state.write_ahead()
+    store.shelf = kept
+    first.run(log[1:])
+    first.state.write_ahead()
+    first.flush(2)
+    assert {name for _, name in contents(SMALL, store)} == {"s0", "s1"}
+    assert store.marker(0) == 2
 
 
 def test_a_flush_writes_what_changed_and_moves_the_marker() -> None:

@@ -6,10 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from riverrun.records.topics import Kind
-from riverrun.runtime.ports import KeyValueStore
+from riverrun.runtime import state_writer
+from riverrun.runtime.ports import KeyValueStore, PartialEntry
 from riverrun.runtime.worker import Worker
 from riverrun.testing.partial_store import MemoryPartialStore
+from services.features import state
 from tests.runtime.worlds import MemoryWorld, messages
 
 INTERVAL_MS = 400
@@ -22,9 +26,15 @@ class NotedPartials(MemoryPartialStore):
     def __init__(self, notes: list[str]) -> None:
         super().__init__()
         self.notes = notes
+        self.puts: list[str] = []
+
+    def put_groups(self, partition: int, groups: Sequence[tuple[str, Sequence[PartialEntry]]]) -> int:
+        self.puts.append("put")
+        return super().put_groups(partition, groups)
 
     def mark(self, partition: int, position: int) -> bool:
         self.notes.append("features")
+        self.puts.append("mark")
         return super().mark(partition, position)
 
 
@@ -56,7 +66,7 @@ class Noted:
 
     def __init__(self, world: MemoryWorld, batch_limit: int) -> None:
         self.world, self.notes = world, list[str]()
-        partials = NotedPartials(self.notes)
+        partials = self.partials = NotedPartials(self.notes)
         world.partials = lambda: partials
         world.stores = self.open
         settings = world.small.settings
@@ -86,6 +96,23 @@ def test_while_calm_no_transaction_waits_for_two_states(memory: MemoryWorld) -> 
     counts = {stage: sum(stage in notes for notes in written) for stage in STATES}
     assert all(4 <= count <= 8 for count in counts.values()), counts
     assert memory.records(Kind.EVENTS, 0)
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_partials_are_written_little_by_little(memory: MemoryWorld, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """What goes ahead of the marker has rounds of its own, up to so many; the rest goes with the marker."""
+    monkeypatch.setattr(state, "_SOME", 1)
+    monkeypatch.setattr(state_writer, "_STEPS_AHEAD", most)
+    member = Noted(memory, batch_limit=2_000)
+    memory.publish(messages(60)[:30])
+    puts = member.partials.puts
+    rounds = []
+    for _ in range(2 * INTERVAL_MS // 10):
+        puts.clear()
+        member.round()
+        rounds.append("".join(puts))
+    assert "mark" in "".join(rounds)
+    assert len([each for each in rounds if each == "put"]) == most, rounds
 
 
 def test_under_a_backlog_all_states_are_written_at_once(memory: MemoryWorld) -> None:

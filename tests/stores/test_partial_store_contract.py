@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from riverrun.adapters.redis_partials import RedisPartials
 from riverrun.runtime.packed import pack
 from riverrun.runtime.ports import PartialEntry, PartialStore
-from riverrun.testing.partial_store import MemoryPartialStore
+from riverrun.testing.partial_store import MemoryPartialStore, Shelf
 from tests.stores.redis_server import RedisServer
 
 ENTITIES = st.sampled_from(["JFK", "LGA", "EWR", "", "Zürich\x00|"])
@@ -150,6 +150,78 @@ def test_writing_everything_anew(store: PartialStore) -> None:
     store.begin(0)
     assert store.reset(0, 8)
     assert store.mark(0, 9)
+
+
+def test_several_groups_in_one_call(store: PartialStore) -> None:
+    """Each goes where it belongs, and older entries lose as ever."""
+    store.put(0, "g", [PartialEntry("a", 5, b"five")])
+    groups = [("g", [PartialEntry("a", 4, b"four"), PartialEntry("b", 4, b"b")]), ("h", [PartialEntry("a", 1, b"h")])]
+    assert store.put_groups(0, groups) == 2
+    assert sorted(store.scan(0, "g")) == [PartialEntry("a", 5, b"five"), PartialEntry("b", 4, b"b")]
+    assert list(store.scan(0, "h")) == [PartialEntry("a", 1, b"h")]
+    assert store.put_groups(0, []) == 0
+
+
+@pytest.mark.parametrize("since", range(3))
+def test_who_wrote_is_told_of_what_the_server_has_lost(
+    store: PartialStore, redis_server: RedisServer, since: int
+) -> None:
+    """It restarts without its last writes, of which the marker may have been none: what was kept is no help then.
+
+    Lost are both puts, the second alone, or none; nobody is told after all was written anew.
+    """
+    store.reset(0, 1)
+    copies = [_copy(store, redis_server)]
+    for position in (2, 3):
+        store.put(0, "g", [PartialEntry(f"e{position}", position, b"x")])
+        copies.append(_copy(store, redis_server))
+    _restart(store, redis_server, copies[since])
+    assert store.mark(0, 3) == (since == 2)
+    store.put(0, "g", [PartialEntry("e4", 4, b"x")])
+    assert store.mark(0, 4) == (since == 2)
+    store.begin(0)
+    store.put(0, "g", [PartialEntry("e2", 4, b"x")])
+    assert store.reset(0, 4)
+    assert store.mark(0, 5)
+
+
+def test_what_is_lost_between_two_writes_is_told(store: PartialStore, redis_server: RedisServer) -> None:
+    """What is written after the restart does not hide that something before it is gone."""
+    store.reset(0, 1)
+    kept = _copy(store, redis_server)
+    store.put(0, "g", [PartialEntry("e2", 2, b"x")])
+    _restart(store, redis_server, kept)
+    store.put(0, "g", [PartialEntry("e3", 3, b"x")])
+    store.put(0, "g", [PartialEntry("e4", 4, b"x")])
+    assert not store.mark(0, 4)
+    store.begin(0)
+    store.put(0, "g", [PartialEntry("e2", 4, b"x")])
+    _restart(store, redis_server, _copy(store, redis_server, less="word"))
+    assert not store.reset(0, 4)
+
+
+def _copy(store: PartialStore, server: RedisServer, less: str = "") -> object:
+    """Return what the server has in its files now, perhaps less the word that the last write has left."""
+    if isinstance(store, MemoryPartialStore):
+        shelf = store.shelf.copy()
+        if less:
+            shelf.steps.clear()
+        return shelf
+    with server.client() as client:
+        return {key: client.dump(key) for key in client.scan_iter() if not less or not key.endswith(less.encode())}
+
+
+def _restart(store: PartialStore, server: RedisServer, kept: object) -> None:
+    """Go back to what was in the server's files."""
+    if isinstance(store, MemoryPartialStore):
+        assert isinstance(kept, Shelf)
+        store.shelf = kept.copy()
+        return
+    server.wipe()
+    assert isinstance(kept, dict)
+    with server.client() as client:
+        for key, value in kept.items():
+            client.restore(key, 0, value)
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -95,6 +95,7 @@ def test_pipelines_and_partitions_are_apart(redis_server: RedisServer, store: Re
         assert sorted(client.keys()) == [
             b"riverrun:{flight-delay:3}:g:origin|carrier",
             b"riverrun:{flight-delay:3}:marker",
+            b"riverrun:{flight-delay:3}:word",
         ]
     other.close()
 
@@ -109,6 +110,20 @@ def test_full_memory_is_told(redis_server: RedisServer, store: RedisPartials) ->
         assert "maxmemory" in caught.value.hint
         client.config_set("maxmemory", 0)
     assert store.put(0, "g", [ENTRY]) == 1
+
+
+def test_a_write_whose_answer_was_lost_is_no_loss(redis_server: RedisServer, store: RedisPartials) -> None:
+    """After a failure nobody knows whether the word was left; either way nothing need be written anew."""
+    store.reset(0, 1)
+    store.put(0, "g", [ENTRY])
+    with redis_server.client() as client:
+        client.set("riverrun:{flight-delay:0}:g:h", "mine")
+        with pytest.raises(UnavailableError, match="WRONGTYPE"):
+            # The put fails, and the word is left all the same.
+            store.put(0, "h", [ENTRY])
+        client.delete("riverrun:{flight-delay:0}:g:h")
+    store.put(0, "h", [ENTRY])
+    assert store.mark(0, 8)
 
 
 def test_a_replica_is_told(redis_server: RedisServer, store: RedisPartials) -> None:

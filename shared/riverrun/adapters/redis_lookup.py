@@ -16,7 +16,8 @@ from typing import Final, NamedTuple, Protocol, cast
 
 import redis
 
-from riverrun.adapters.redis_partials import denial, group_key
+from riverrun.adapters.redis_errors import denial
+from riverrun.adapters.redis_partials import group_key
 from riverrun.adapters.redis_replies import Replies, Reply
 from riverrun.errors import SettingsError, UnavailableError
 from riverrun.runtime.packed import unpack

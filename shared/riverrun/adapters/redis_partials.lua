@@ -60,11 +60,29 @@ local function delete(keys, args)
   return redis.call('HDEL', keys[1], unpack(ended))
 end
 
--- ARGV: the position to advance to; the position below which the marker cannot be unless the server lost writes.
--- Returns 1, or 0 if the marker is absent or was set back: what was written before cannot be relied upon.
+-- A server that restarts, or a replica that takes over, may lack the last writes. So each round trip of writes leaves a
+-- word behind them, and finds the one that the round trip before it has left; the first after the marker moved, none.
+
+-- Whether the word that is expected is there; '' is of a caller who has written nothing since the marker moved.
+local function is_kept(key, expected)
+  return expected == '' or redis.call('GET', key) == expected
+end
+
+-- KEYS: word. ARGV: the word that is expected, the one to leave. Returns 1, or 0 if what was written before is lost.
+local function step(keys, args)
+  if not is_kept(keys[1], args[1]) and redis.call('GET', keys[1]) ~= args[2] then
+    return 0
+  end
+  redis.call('SET', keys[1], args[2])
+  return 1
+end
+
+-- KEYS: marker, word. ARGV: the position to advance to; the position below which the marker cannot be unless the server
+-- lost writes; the word that is expected.
+-- Returns 1, or 0 if the marker is absent or was set back, or writes are lost: what was written cannot be relied upon.
 local function mark(keys, args)
   local marker = redis.call('GET', keys[1])
-  if not marker or tonumber(marker) < tonumber(args[2]) then
+  if not marker or tonumber(marker) < tonumber(args[2]) or not is_kept(keys[2], args[3]) then
     return 0
   end
   if tonumber(marker) < tonumber(args[1]) then
@@ -73,10 +91,11 @@ local function mark(keys, args)
   return 1
 end
 
--- KEYS: marker, token of whoever writes everything anew. ARGV: the caller's token, the position.
--- Returns 1, or 0 if another has begun since, or everything was deleted: then what the caller wrote may be gone.
+-- KEYS: marker, token of whoever writes everything anew, word. ARGV: the caller's token, the position, the word that is
+-- expected. Returns 1, or 0 if another has begun since, or everything was deleted, or writes are lost: then what the
+-- caller wrote may be gone.
 local function reset(keys, args)
-  if redis.call('GET', keys[2]) ~= args[1] then
+  if redis.call('GET', keys[2]) ~= args[1] or not is_kept(keys[3], args[3]) then
     return 0
   end
   redis.call('DEL', keys[2])
@@ -87,4 +106,5 @@ end
 redis.register_function('riverrun_put_@VERSION@', put)
 redis.register_function('riverrun_reset_@VERSION@', reset)
 redis.register_function('riverrun_delete_@VERSION@', delete)
+redis.register_function('riverrun_step_@VERSION@', step)
 redis.register_function('riverrun_mark_@VERSION@', mark)

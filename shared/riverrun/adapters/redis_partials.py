@@ -15,6 +15,7 @@ from redis import exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from riverrun.adapters.redis_errors import translated
 from riverrun.errors import AccessDeniedError, SettingsError
 from riverrun.runtime.packed import pack, unpack
 from riverrun.runtime.ports import PartialEntry, PartialsUnavailableError
@@ -27,6 +28,8 @@ _TIMEOUT_S: Final = 2.0
 _ENTRIES_IN_CALL: Final = 500  # Redis's Lua can unpack about 8,000 values onto its stack; a call blocks the server.
 _CALLS_IN_TRIP: Final = 40
 _SCAN_COUNT: Final = 1_000
+_LOST: Final = "lost"
+"""In place of a word, once one was not found: no server has it, so nothing is marked before all is written anew."""
 
 Command = tuple[str | bytes | int, ...]
 
@@ -51,8 +54,8 @@ class RedisPartials:
     """A :class:`~riverrun.runtime.ports.PartialStore` in Redis 7 or newer.
 
     Keys are ``riverrun:{<pipeline>:<partition>}:g:<group>`` (a hash: entity to position and partial) and
-    ``riverrun:{<pipeline>:<partition>}:marker``, and while everything is written anew ``...:rewriting``. All
-    keys of a partition have one hash tag, so they share a slot of a cluster.
+    ``riverrun:{<pipeline>:<partition>}:marker``, ``...:word`` (left by the last write), and while everything is
+    written anew ``...:rewriting``. All keys of a partition have one hash tag, so they share a slot of a cluster.
 
     Nothing is sent before the first call, and whatever the server lost (a restart drops its functions) is set
     up again when it is missed. Every call may be repeated with no other effect than once, so one that ran
@@ -90,6 +93,9 @@ class RedisPartials:
         # (it restarted from an older snapshot, or a replica took over), though it is not absent.
         self._marked: dict[int, int] = {}
         self._tokens: dict[int, str] = {}
+        # The word that the last round trip of writes has left, where the marker has not moved since.
+        self._words: dict[int, str] = {}
+        self._unsure: dict[int, str] = {}
 
     @classmethod
     def connect(cls, url: str, pipeline: str, *, timeout_s: float = _TIMEOUT_S) -> RedisPartials:
@@ -125,19 +131,39 @@ class RedisPartials:
         try:
             self._prepare()
         except exceptions.RedisError as error:
-            raise self._translate(error) from error
+            raise translated(self._address, error) from error
 
     def put(self, partition: int, group: str, entries: Sequence[PartialEntry]) -> int:
         """Write the entries that are newer than what is stored; return how many were."""
-        key = self._group_key(partition, group)
+        return self.put_groups(partition, [(group, entries)])
+
+    def put_groups(self, partition: int, groups: Sequence[tuple[str, Sequence[PartialEntry]]]) -> int:
+        """Write the entries of several groups that are newer, in one round trip; return how many were."""
         commands: list[Command] = []
-        for start in range(0, len(entries), _ENTRIES_IN_CALL):
-            command: list[str | bytes | int] = ["FCALL", f"riverrun_put_{self._version}", 1, key]
-            for entity, position, value in entries[start : start + _ENTRIES_IN_CALL]:
-                command.append(entity.encode())
-                command.append(pack(position, value))
-            commands.append(tuple(command))
-        return sum(_number(reply) for reply in self._run(commands))
+        function = f"riverrun_put_{self._version}"
+        for group, entries in groups:
+            key = self._group_key(partition, group)
+            for start in range(0, len(entries), _ENTRIES_IN_CALL):
+                command: list[str | bytes | int] = ["FCALL", function, 1, key]
+                for entity, position, value in entries[start : start + _ENTRIES_IN_CALL]:
+                    command.append(entity.encode())
+                    command.append(pack(position, value))
+                commands.append(tuple(command))
+        written, room = 0, _CALLS_IN_TRIP - 1
+        for start in range(0, len(commands), room):
+            written += self._put_trip(partition, commands[start : start + room])
+        return written
+
+    def _put_trip(self, partition: int, commands: Sequence[Command]) -> int:
+        """Make a round trip of writes, which sees whether those before it are there, and leaves a word that it was."""
+        before = self._words.get(partition, "")
+        # The same one again if the last trip failed: perhaps it has left it.
+        word = self._unsure.setdefault(partition, uuid4().hex)
+        step: Command = ("FCALL", f"riverrun_step_{self._version}", 1, self._word_key(partition), before, word)
+        *replies, kept = self._run([*commands, step])
+        del self._unsure[partition]
+        self._words[partition] = word if _number(kept) else _LOST
+        return sum(map(_number, replies))
 
     def delete(self, partition: int, group: str, entries: Sequence[tuple[str, int]]) -> None:
         """Delete entities whose stored position is not newer than the given one."""
@@ -202,15 +228,17 @@ class RedisPartials:
         return position
 
     def mark(self, partition: int, position: int) -> bool:
-        """Advance the marker (never back); False if it was absent, or behind where this store had seen it.
+        """Advance the marker (never back); False if it was absent or set back, or what was written before it is lost.
 
-        Either means that the server lost writes, so that everything must be written again before ``reset``.
+        Any of them means that the server lost writes, so that everything must be written again before ``reset``.
         """
         known = self._marked.get(partition, 0)
         function = f"riverrun_mark_{self._version}"
-        (reply,) = self._run([("FCALL", function, 1, self._marker_key(partition), position, known)])
+        keys = self._marker_key(partition), self._word_key(partition)
+        (reply,) = self._run([("FCALL", function, 2, *keys, position, known, self._words.get(partition, ""))])
         if _number(reply) == 0:
             return False
+        self._words.pop(partition, None)
         self._marked[partition] = max(known, position)
         return True
 
@@ -219,6 +247,7 @@ class RedisPartials:
         token = self._tokens[partition] = uuid4().hex
         self._run([("SET", self._rewriting_key(partition), token), ("UNLINK", self._marker_key(partition))])
         self._marked.pop(partition, None)
+        self._words.pop(partition, None)
 
     def reset(self, partition: int, position: int) -> bool:
         """Set the marker after everything was rewritten; False if others have cleared or begun since ``begin``.
@@ -231,17 +260,19 @@ class RedisPartials:
             self._run([("SET", self._marker_key(partition), position)])
         else:
             function = f"riverrun_reset_{self._version}"
-            keys = self._marker_key(partition), self._rewriting_key(partition)
-            (reply,) = self._run([("FCALL", function, 2, *keys, token, position)])
+            keys = self._marker_key(partition), self._rewriting_key(partition), self._word_key(partition)
+            (reply,) = self._run([("FCALL", function, 3, *keys, token, position, self._words.get(partition, ""))])
             if _number(reply) == 0:
                 return False
+        self._words.pop(partition, None)
         self._marked[partition] = position
         return True
 
     def clear(self, partition: int, groups: Sequence[str]) -> None:
         """Delete the marker and all entries of these groups, in one command: no other comes between."""
         keys = [self._group_key(partition, group) for group in groups]
-        self._run([("UNLINK", self._marker_key(partition), self._rewriting_key(partition), *keys)])
+        own = self._marker_key(partition), self._rewriting_key(partition), self._word_key(partition)
+        self._run([("UNLINK", *own, *keys)])
         self._marked.pop(partition, None)
 
     def close(self) -> None:
@@ -258,6 +289,9 @@ class RedisPartials:
     def _rewriting_key(self, partition: int) -> str:
         return f"riverrun:{{{self._pipeline}:{partition}}}:rewriting"
 
+    def _word_key(self, partition: int) -> str:
+        return f"riverrun:{{{self._pipeline}:{partition}}}:word"
+
     def _run(self, commands: Sequence[Command]) -> list[object]:
         """Send commands in as few round trips as their number allows; return the replies in order."""
         replies: list[object] = []
@@ -267,7 +301,7 @@ class RedisPartials:
             for start in range(0, len(commands), _CALLS_IN_TRIP):
                 replies += self._trip(commands[start : start + _CALLS_IN_TRIP])
         except exceptions.RedisError as error:
-            raise self._translate(error) from error
+            raise translated(self._address, error) from error
         return replies
 
     def _trip(self, commands: Sequence[Command]) -> list[object]:
@@ -320,65 +354,6 @@ class RedisPartials:
 
     def _unexpected(self, reply: object) -> PartialsUnavailableError:
         return PartialsUnavailableError(f"{self._address} sent an unexpected reply ({type(reply).__name__})")
-
-    def _translate(self, error: exceptions.RedisError) -> PartialsUnavailableError | AccessDeniedError:
-        if str(error).startswith(_DENIED_IN_FUNCTION):
-            error = exceptions.NoPermissionError()
-        refused = denial(self._address, error)
-        if refused is not None:
-            return refused
-        for kind, problem, hint in _PROBLEMS:
-            if isinstance(error, kind):
-                return PartialsUnavailableError(f"{self._address} {problem}", hint=hint)
-        # Messages of the server quote commands, never credentials.
-        return PartialsUnavailableError(f"{self._address} refused: {str(error)[:200]}")
-
-
-def denial(where: str, error: exceptions.RedisError) -> AccessDeniedError | None:
-    """Return the exception to raise if the server ``where`` does not know this user or does not let it; else None."""
-    for kind, problem, hint in _DENIALS:
-        if isinstance(error, kind):
-            return AccessDeniedError(f"{where} {problem}", hint=hint)
-    return None
-
-
-_DENIED_IN_FUNCTION: Final = ("ACL failure in script", "The user executing the script can't")
-"""How an error begins that says that a function called what its caller may not: since Redis 7.2, and before."""
-
-_DENIALS: Final[tuple[tuple[type[exceptions.RedisError], str, str], ...]] = (
-    (
-        exceptions.AuthenticationError,
-        "does not accept the credentials",
-        "check the user and the password in RIVERRUN_REDIS and RIVERRUN_REDIS_PASSWORD_FILE",
-    ),
-    (
-        exceptions.NoPermissionError,
-        "does not permit this user what is needed",
-        "`riverrun access FILE` tells what each service needs",
-    ),
-)
-"""What the operator must put right, before anything else is of use."""
-
-_PROBLEMS: Final[tuple[tuple[type[exceptions.RedisError], str, str], ...]] = (
-    (
-        exceptions.OutOfMemoryError,
-        "is out of memory",
-        "raise maxmemory, or shorten windows; nothing is lost meanwhile",
-    ),
-    (
-        exceptions.ReadOnlyError,
-        "is a read-only replica",
-        "connect to the primary; after a failover this passes",
-    ),
-    (exceptions.BusyLoadingError, "is loading its data", "it will answer when it has finished"),
-    (
-        exceptions.MovedError,
-        "is part of a cluster",
-        "connect to a single server, or to a proxy in front of the cluster",
-    ),
-    (exceptions.TimeoutError, "did not answer in time", "check its load and the network"),
-    (exceptions.ConnectionError, "cannot be reached", "check that it runs and that the address is right"),
-)
 
 
 def _library() -> tuple[str, str]:

@@ -60,6 +60,7 @@ class FeatureTable:
     """
 
     __slots__ = (
+        "_ahead",
         "_bounded",
         "_codecs",
         "_dirty",
@@ -93,6 +94,8 @@ class FeatureTable:
         self._on_damage: Callable[[], None] = _nothing
         self._dirty: list[dict[str, None]] = [{} for _ in plan.groups]
         self._forgotten: list[dict[str, int]] = [{} for _ in plan.groups]
+        # Of those that are dirty, the position at which some were written already.
+        self._ahead: list[dict[str, int]] = [{} for _ in plan.groups]
         self._sweep: Iterator[tuple[int, str]] = iter(())
         self._packed_sweep: Iterator[tuple[int, str]] = iter(())
 
@@ -254,12 +257,27 @@ class FeatureTable:
             self._packed[number].clear()
             self._dirty[number].clear()
             self._forgotten[number].clear()
+            self._ahead[number].clear()
         self._sweep = self._packed_sweep = iter(())
         self.watermark = 0
 
     def dirty(self, group: int) -> Iterator[PartialEntry]:
-        """Iterate over the entries of a group that changed since :meth:`clear_dirty`."""
-        return self._entries(group, self._dirty[group])
+        """Iterate over the entries of a group that changed since :meth:`clear_dirty`, and since they were `written`."""
+        entities, ahead = self._entities[group], self._ahead[group]
+        names: Iterable[str] = self._dirty[group]
+        return self._entries(group, [n for n in names if ahead.get(n) != entities[n].position] if ahead else names)
+
+    def unwritten(self, group: int) -> Iterator[PartialEntry]:
+        """Iterate over those entries of a group that changed since :meth:`clear_dirty` and were not `written` since.
+
+        What changed again after it was written is left out: it may change once more before all is stored.
+        """
+        ahead = self._ahead[group]
+        return self._entries(group, [name for name in self._dirty[group] if name not in ahead])
+
+    def written(self, group: int, entries: Iterable[PartialEntry]) -> None:
+        """Take note that entries were written as they are here, though that all is stored is still to be said."""
+        self._ahead[group].update((entry.entity, entry.position) for entry in entries)
 
     def entries(self, group: int) -> Iterator[PartialEntry]:
         """Iterate over all entries of a group."""
@@ -282,9 +300,10 @@ class FeatureTable:
 
     def clear_dirty(self) -> None:
         """Take note that everything was stored."""
-        for dirty, forgotten in zip(self._dirty, self._forgotten, strict=True):
+        for dirty, forgotten, ahead in zip(self._dirty, self._forgotten, self._ahead, strict=True):
             dirty.clear()
             forgotten.clear()
+            ahead.clear()
 
     def expire(self, limit: int) -> int:
         """Look at up to ``limit`` more entities, round and round, and forget those that nothing can read again.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from riverrun.records.items import Item
 
@@ -72,4 +72,17 @@ class TrailingState(Protocol):
 
     def close(self) -> None:
         """Release files and connections."""
+        ...
+
+
+@runtime_checkable
+class WritesAhead(Protocol):
+    """A trailing state that bears to be written little by little."""
+
+    def write_ahead(self) -> bool:
+        """Write some of what changed, so that the next ``flush`` has less to write; only then it counts as stored.
+
+        Returns whether it was as much as may be at a time: there may be more.
+        Raises ``UnavailableError`` if the store is away: the change is kept.
+        """
         ...

@@ -257,11 +257,17 @@ class PartialStore(Protocol):
 
     One namespace (``pipeline``), and in it for each partition and group a map from entity to (position, value),
     and for each partition a *marker*: the position up to which everything of that partition has been written.
+    A server may lose what was written last (it restarted from its files, or a replica took over). Whoever wrote it is
+    told when the marker is to be moved, be it lost as a whole or only up to some call.
     Every call is one pipelined round trip. All raise ``UnavailableError`` when the store cannot be reached.
     """
 
     def put(self, partition: int, group: str, entries: Sequence[PartialEntry]) -> int:
         """Write the entries that are newer than what is stored; return how many were."""
+        ...
+
+    def put_groups(self, partition: int, groups: Sequence[tuple[str, Sequence[PartialEntry]]]) -> int:
+        """Write entries of several groups, each with its name, in one round trip; as `put`."""
         ...
 
     def delete(self, partition: int, group: str, entries: Sequence[tuple[str, int]]) -> None:
@@ -285,7 +291,11 @@ class PartialStore(Protocol):
         ...
 
     def mark(self, partition: int, position: int) -> bool:
-        """Advance the marker (never back). Return False if the marker was absent: the store has been wiped."""
+        """Advance the marker (never back).
+
+        Return False, and leave it, if it was absent or set back, or something that this client wrote since it moved
+        last is lost: then everything is to be written again.
+        """
         ...
 
     def begin(self, partition: int) -> None:
@@ -296,7 +306,7 @@ class PartialStore(Protocol):
         """Create the marker after everything was rewritten.
 
         Return False, and create none, if another client has cleared the partition or begun there since this one's
-        ``begin``: what was written may be gone.
+        ``begin``, or the server has lost some of it: what was written may be gone.
         """
         ...
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from riverrun.errors import UnavailableError
 from riverrun.records.items import Item
 from riverrun.runtime.chain import Chain
+from riverrun.runtime.core import WritesAhead
 from riverrun.runtime.deployment import Deployment
 from riverrun.runtime.failpoints import Failpoint
 from riverrun.runtime.instruments import Instruments
@@ -23,6 +24,9 @@ Under a backlog nobody waits for a single record, and to write once what changed
 _NEXT_SHARE = 0.02
 """Of the state interval, between two states while calm: whoever was held up by one is through before the next."""
 
+_STEPS_AHEAD = 8
+"""Most writes ahead of one flush: where more changes meanwhile than they can take, the flush takes the rest."""
+
 _IDLE_FLUSHES = 10
 """State intervals after which state is written though nothing was folded: a store may have been wiped meanwhile."""
 
@@ -31,7 +35,8 @@ class StateWriter:
     """Writes each state of a chain now and then, between two transactions.
 
     A round goes through all states, each of which is written with the positions that it reflects just then. States
-    trail each by itself, so that a round may be spread over many transactions.
+    trail each by itself, so that a round may be spread over many transactions. What of a state may be written ahead of
+    its positions is, a little at a time.
 
     Parameters
     ----------
@@ -113,6 +118,11 @@ class StateWriter:
                 self._deployment.reach(point)
                 point = Failpoint.BETWEEN_STATES
                 try:
+                    if isinstance(state, WritesAhead):
+                        for _ in range(_STEPS_AHEAD):
+                            if not state.write_ahead():
+                                break
+                            yield
                     sent = state.flush(runner.reflected())
                 except UnavailableError as error:
                     # State may trail for as long as it must, each by itself; the log has everything.

@@ -193,6 +193,10 @@ class PointedPartials:
         self._points.reach("put")
         return self._store.put(partition, group, entries)
 
+    def put_groups(self, partition: int, groups: Sequence[tuple[str, Sequence[PartialEntry]]]) -> int:
+        """Write the entries that are newer, a group at a time: a server may be lost between any two commands."""
+        return sum(self.put(partition, group, entries) for group, entries in groups)
+
     def delete(self, partition: int, group: str, entries: Sequence[tuple[str, int]]) -> None:
         """Delete entities that are not newer."""
         self._points.reach("delete")

@@ -11,14 +11,25 @@ __all__ = ["MemoryPartialStore", "Shelf"]
 
 
 class Shelf:
-    """What all clients share: entries by partition and group, the partitions' markers, and who writes one anew."""
+    """What all clients share: entries by partition and group, the partitions' markers, and who writes one anew.
 
-    __slots__ = ("entries", "markers", "rewriting")
+    And what the last write to each partition has left, by which its writer knows that it is still there.
+    """
+
+    __slots__ = ("entries", "markers", "rewriting", "steps")
 
     def __init__(self) -> None:
         self.entries: dict[tuple[int, str], dict[str, PartialEntry]] = {}
         self.markers: dict[int, int] = {}
         self.rewriting: dict[int, object] = {}
+        self.steps: dict[int, object] = {}
+
+    def copy(self) -> Shelf:
+        """Return what a server that restarts now would find in its files."""
+        copy = Shelf()
+        copy.entries = {key: dict(held) for key, held in self.entries.items()}
+        copy.markers, copy.rewriting, copy.steps = dict(self.markers), dict(self.rewriting), dict(self.steps)
+        return copy
 
 
 class MemoryPartialStore:
@@ -57,6 +68,8 @@ class MemoryPartialStore:
         # A marker that falls behind where this client has seen it tells that the store lost writes.
         self._marked: dict[int, int] = {}
         self._tokens: dict[int, object] = {}
+        # What this client's last write has left, since it last moved the marker; None once that was found to be lost.
+        self._steps: dict[int, object | None] = {}
 
     def client(self) -> MemoryPartialStore:
         """Return another client of the same store, as another process would have."""
@@ -73,6 +86,9 @@ class MemoryPartialStore:
     def put(self, partition: int, group: str, entries: Sequence[PartialEntry]) -> int:
         """Write the entries that are newer than what is stored; return how many were."""
         self._check(writes=True)
+        kept = self._kept(partition)
+        self._steps[partition] = object() if kept else None
+        self.shelf.steps[partition] = self._steps[partition]
         held = self.shelf.entries.setdefault((partition, group), {})
         written = 0
         for entry in entries:
@@ -81,6 +97,19 @@ class MemoryPartialStore:
                 held[entry.entity] = entry
                 written += 1
         return written
+
+    def put_groups(self, partition: int, groups: Sequence[tuple[str, Sequence[PartialEntry]]]) -> int:
+        """Write the entries of several groups that are newer; return how many were.
+
+        It may fail in between, as a server may be lost between two commands of one round trip.
+        """
+        return sum(self.put(partition, group, entries) for group, entries in groups)
+
+    def _kept(self, partition: int) -> bool:
+        """Tell whether what was written since the marker moved is still there."""
+        return partition not in self._steps or (
+            self._steps[partition] is not None and self.shelf.steps.get(partition) is self._steps[partition]
+        )
 
     def delete(self, partition: int, group: str, entries: Sequence[tuple[str, int]]) -> None:
         """Delete entities whose stored position is not newer than the given one."""
@@ -122,8 +151,9 @@ class MemoryPartialStore:
         self._check(writes=True)
         known = self._marked.get(partition, 0)
         marker = self.shelf.markers.get(partition)
-        if marker is None or marker < known:
+        if marker is None or marker < known or not self._kept(partition):
             return False
+        self._steps.pop(partition, None)
         self.shelf.markers[partition] = max(marker, position)
         self._marked[partition] = max(known, position)
         return True
@@ -134,6 +164,7 @@ class MemoryPartialStore:
         self.shelf.rewriting[partition] = self._tokens[partition] = object()
         self.shelf.markers.pop(partition, None)
         self._marked.pop(partition, None)
+        self._steps.pop(partition, None)
 
     def reset(self, partition: int, position: int) -> bool:
         """Create the marker after everything was rewritten; False if others have cleared or begun since ``begin``."""
@@ -141,6 +172,9 @@ class MemoryPartialStore:
         token = self._tokens.pop(partition, None)
         if token is not None and self.shelf.rewriting.get(partition) is not token:
             return False
+        if not self._kept(partition):
+            return False
+        self._steps.pop(partition, None)
         self.shelf.rewriting.pop(partition, None)
         self.shelf.markers[partition] = position
         self._marked[partition] = position
@@ -151,6 +185,7 @@ class MemoryPartialStore:
         self._check(writes=True)
         self.shelf.markers.pop(partition, None)
         self.shelf.rewriting.pop(partition, None)
+        self.shelf.steps.pop(partition, None)
         self._marked.pop(partition, None)
         for group in groups:
             self.shelf.entries.pop((partition, group), None)
@@ -160,3 +195,4 @@ class MemoryPartialStore:
         self.shelf.entries.clear()
         self.shelf.markers.clear()
         self.shelf.rewriting.clear()
+        self.shelf.steps.clear()
