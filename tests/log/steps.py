@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 
 from riverrun.runtime.ports import Log, Reader, Record, Writer
 from tests.log.worlds import until
 
+HELD_BACK_S = 0.01
 MakeTopic = Callable[[int], str]
 MakeWriter = Callable[[str], Writer]
 MakeReader = Callable[..., Reader]
@@ -15,6 +17,8 @@ MakeList = Callable[..., list[Record]]
 
 def begin(writer: Writer, topic: str, values: Iterable[bytes], partition: int = 0) -> None:
     writer.begin()
+    # Right after another transaction, it may hold back what it is given.
+    time.sleep(HELD_BACK_S)
     for value in values:
         writer.send(topic, partition, None, value, ())
 

@@ -157,6 +157,23 @@ class TestWriting:
             assert values(records) == [b"%d" % number for number in range(partition, 5_000, 2)]
             assert [record.offset for record in records] == list(range(2_500))
 
+    def test_a_transaction_right_after_another_keeps_its_order(
+        self, topic: str, opened: MakeWriter, whole: MakeList
+    ) -> None:
+        """However soon it begins, and though the caller uses one list of headers again and again."""
+        writer = opened(topic)
+        headers: list[tuple[str, bytes | None]] = [("n", b"")]
+        for number in range(40):
+            writer.begin()
+            for part in range(number % 3):
+                headers[0] = ("n", b"%d.%d" % (number, part))
+                writer.send(topic, 0, None, b"%d.%d" % (number, part), headers)
+            writer.commit({}, "")
+        wanted = [b"%d.%d" % (number, part) for number in range(40) for part in range(number % 3)]
+        found = whole(topic)
+        assert [record.value for record in found] == wanted
+        assert [dict(record.headers)["n"] for record in found] == wanted
+
     def test_the_first_offset_of_a_transaction_is_known(self, make_topic: MakeTopic, opened: MakeWriter) -> None:
         """For each partition written to, and only for this transaction."""
         topic = make_topic(3)
