@@ -59,7 +59,7 @@ class Size:
     events: int
 
 
-QUICK = Size("quick", 3, 25_000)
+QUICK = Size("quick", 3, 20_000)
 FULL = Size("full", 7, 200_000)
 
 

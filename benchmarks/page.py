@@ -56,7 +56,7 @@ this one pipeline, with confluent-kafka, fastavro and River, and no layer betwee
 - **best_peer.** The same five stages as separate programs, on other stream processors, in
   [`benchmarks/peers/`](../benchmarks/peers). They are installed from their packages, for the benchmark alone. Much of
   the work is everybody's: decoding, windows, three models of River. What it takes without transactions and without a
-  merge by time, Bytewax's column of processor time shows: it is more than half of what Quix Streams takes with
+  merge by time, Bytewax's processor time shows: it is more than half of what Quix Streams takes with
   transactions, so that on this job nobody could be twice as fast as that. A run ends when most examples are written
   and learned.
 - **latency** runs from the broker's append of an event until a read-committed consumer has its prediction,

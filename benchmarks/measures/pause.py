@@ -37,7 +37,9 @@ from services.learn.state import LearnState
 
 _FEATURES: Final = 40
 _BYTES: Final = 10_000_000
-_GROWN_BY: Final = 1.4
+_GROWN_BY: Final = 4.0
+"""At most, from one look to the next: a forest grows about as its examples do, but not at first."""
+_BEYOND: Final = 1.05
 _NEVER: Final = 1_000_000_000
 _TURNS: Final = 100
 _FLUSH_S: Final = 1.0
@@ -91,10 +93,10 @@ def pauses(folder: Path, least: int) -> tuple[Pause, Pause, int]:
         # To look takes as long as to learn a hundred examples or more, so it is done seldom.
         while core.position < looked:
             core.step(next(examples))
-        looked = int(looked * _GROWN_BY)
         # The first look costs as much as the pause; the stream has not begun.
         ((payload, _),) = taken_now([core.models.learners[0].estimator]).result()
         size = len(payload)
+        looked = int(looked * min(_GROWN_BY, max(1.1, _BEYOND * least / size)))
     state.flush(core.positions())
     # As the worker does when its tasks are restored: a full collection of so large a forest takes half a second.
     collector.set_aside()
