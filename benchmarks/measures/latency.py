@@ -81,19 +81,25 @@ def measure(lab: Lab, published: int, half_of_saturation: float) -> tuple[Figure
         Events a second of the second part.
     """
     # Not counted: while the broker's compiler learns what a chain asks of it, latency is up to half as long again.
-    _, published = _Run(lab, "latency-warm-up", "chained", published, RATE).measure()
-    rates = {"chained": RATE, "bare": RATE, "separate": RATE, "half": half_of_saturation}
+    _, published = _Run(lab, "latency-warm-up", "chained", RATE, published).measure()
+    layouts = {
+        "chained": ("chained", RATE),
+        "bare": ("bare", RATE),
+        "separate": ("separate", RATE),
+        "half": ("chained", half_of_saturation),
+        "bare_at_half": ("bare", half_of_saturation),
+    }
 
-    def side(kind: str) -> Callable[[int], Seen]:
+    def side(name: str) -> Callable[[int], Seen]:
         def run(number: int) -> Seen:
             nonlocal published
-            seen, published = _Run(lab, f"latency-{kind}-{number}", kind, published, rates[kind]).measure()
+            seen, published = _Run(lab, f"latency-{name}-{number}", *layouts[name], published).measure()
             return seen
 
         return run
 
-    rounds = in_turn([side(kind) for kind in rates], 1 if lab.size.name == "quick" else lab.size.rounds)
-    runs = {kind: [each[index] for each in rounds] for index, kind in enumerate(rates)}
+    rounds = in_turn([side(name) for name in layouts], 1 if lab.size.name == "quick" else lab.size.rounds)
+    runs = {name: [each[index] for each in rounds] for index, name in enumerate(layouts)}
     p99 = [seen.p99 for seen in runs["chained"]]
     value, spread = median_and_spread(p99)
     medians = {kind: (_middle([s.p50 for s in seen]), _middle([s.p99 for s in seen])) for kind, seen in runs.items()}
@@ -124,7 +130,7 @@ def _middle(values: Sequence[float]) -> float:
 class _Run:
     """One layout of the pipeline, catching up with what is published and then kept at a steady rate."""
 
-    def __init__(self, lab: Lab, name: str, kind: str, published: int, rate: float) -> None:
+    def __init__(self, lab: Lab, name: str, kind: str, rate: float, published: int) -> None:
         self._lab = lab
         self._name = name
         self._kind = kind
