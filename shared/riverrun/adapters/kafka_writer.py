@@ -368,7 +368,7 @@ class KafkaWriter:
 
     def _release(self) -> None:
         # Dropped, not closed: ``Producer.close`` waits for an abort, and fails for a writer that was fenced.
-        self._producer = self._produce = None
+        self._producer = self._produce = self._held = None
         self._open = False
 
     def _opened(self) -> Producer:
