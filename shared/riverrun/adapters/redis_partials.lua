@@ -70,7 +70,7 @@ end
 
 -- KEYS: word. ARGV: the word that is expected, the one to leave. Returns 1, or 0 if what was written before is lost.
 local function step(keys, args)
-  if not is_kept(keys[1], args[1]) and redis.call('GET', keys[1]) ~= args[2] then
+  if not is_kept(keys[1], args[1]) and not is_kept(keys[1], args[2]) then
     return 0
   end
   redis.call('SET', keys[1], args[2])

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FeatureTable", "Foreign", "ForeignPartial"]
 
+_UNWRITTEN: Final = -1
+"""In place of the position of an entity that changed and was not written ahead."""
 _PACKED_COSTS: Final = 8
 
 
@@ -60,7 +62,6 @@ class FeatureTable:
     """
 
     __slots__ = (
-        "_ahead",
         "_bounded",
         "_codecs",
         "_dirty",
@@ -92,10 +93,9 @@ class FeatureTable:
         # Dictionaries as ordered sets: what is stored must not depend on how texts hash.
         self._packed: Final[list[dict[str, bytes]]] = [{} for _ in plan.groups]
         self._on_damage: Callable[[], None] = _nothing
-        self._dirty: list[dict[str, None]] = [{} for _ in plan.groups]
+        # The position at which each that changed was written ahead, or that it was not.
+        self._dirty: list[dict[str, int]] = [{} for _ in plan.groups]
         self._forgotten: list[dict[str, int]] = [{} for _ in plan.groups]
-        # Of those that are dirty, the position at which some were written already.
-        self._ahead: list[dict[str, int]] = [{} for _ in plan.groups]
         self._sweep: Iterator[tuple[int, str]] = iter(())
         self._packed_sweep: Iterator[tuple[int, str]] = iter(())
 
@@ -139,7 +139,7 @@ class FeatureTable:
         elif entity.position > seq:
             return
         entity.position = seq + 1
-        self._dirty[number][name] = None
+        self._dirty[number].setdefault(name, _UNWRITTEN)
         rings = entity.rings
         for index, layout in part.rings:
             ring = rings[index]
@@ -257,27 +257,25 @@ class FeatureTable:
             self._packed[number].clear()
             self._dirty[number].clear()
             self._forgotten[number].clear()
-            self._ahead[number].clear()
         self._sweep = self._packed_sweep = iter(())
         self.watermark = 0
 
     def dirty(self, group: int) -> Iterator[PartialEntry]:
         """Iterate over the entries of a group that changed since :meth:`clear_dirty`, and since they were `written`."""
-        entities, ahead = self._entities[group], self._ahead[group]
-        names: Iterable[str] = self._dirty[group]
-        return self._entries(group, [n for n in names if ahead.get(n) != entities[n].position] if ahead else names)
+        entities = self._entities[group]
+        dirty = self._dirty[group].items()
+        return self._entries(group, [name for name, at in dirty if at == _UNWRITTEN or at != entities[name].position])
 
     def unwritten(self, group: int) -> Iterator[PartialEntry]:
         """Iterate over those entries of a group that changed since :meth:`clear_dirty` and were not `written` since.
 
         What changed again after it was written is left out: it may change once more before all is stored.
         """
-        ahead = self._ahead[group]
-        return self._entries(group, [name for name in self._dirty[group] if name not in ahead])
+        return self._entries(group, [name for name, at in self._dirty[group].items() if at == _UNWRITTEN])
 
     def written(self, group: int, entries: Iterable[PartialEntry]) -> None:
         """Take note that entries were written as they are here, though that all is stored is still to be said."""
-        self._ahead[group].update((entry.entity, entry.position) for entry in entries)
+        self._dirty[group].update((entry.entity, entry.position) for entry in entries)
 
     def entries(self, group: int) -> Iterator[PartialEntry]:
         """Iterate over all entries of a group."""
@@ -300,10 +298,9 @@ class FeatureTable:
 
     def clear_dirty(self) -> None:
         """Take note that everything was stored."""
-        for dirty, forgotten, ahead in zip(self._dirty, self._forgotten, self._ahead, strict=True):
+        for dirty, forgotten in zip(self._dirty, self._forgotten, strict=True):
             dirty.clear()
             forgotten.clear()
-            ahead.clear()
 
     def expire(self, limit: int) -> int:
         """Look at up to ``limit`` more entities, round and round, and forget those that nothing can read again.
