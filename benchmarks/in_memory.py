@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.flight_pipeline import flights_pipeline
-from benchmarks.lab import ALL_STAGES, stages
+from benchmarks.lab import FIVE_STAGES, stages
 from riverrun.runtime.deployment import Clocks, Deployment
 from riverrun.runtime.ports import Headers
 from riverrun.runtime.settings import Settings
@@ -93,7 +93,7 @@ def run(
     with watched(deployment) as observed:
         gc.collect()
         gc.freeze()
-        worker = Worker(observed, [stages(*ALL_STAGES)])
+        worker = Worker(observed, [stages(*FIVE_STAGES)])
         worker.join()
         _fold(worker, _WARM)
         _count("on")

@@ -30,7 +30,8 @@ from riverrun.runtime.stage import StageDefinition
 from riverrun.runtime.worker import Worker
 from services.catalogue import STAGES
 
-ALL_STAGES = tuple(STAGES)
+FIVE_STAGES = ("ingest", "features", "score", "labels", "learn")
+"""All that have something to do where nobody asked for a watch for drift, in the order in which an event meets them."""
 _BATCH = 2_000
 _IDLE_S = 0.001
 _SETTLE_S = 0.05

@@ -26,7 +26,7 @@ from benchmarks.bare.chained import ChainSettings
 from benchmarks.figures import Figure
 from benchmarks.flight_pipeline import flights_pipeline
 from benchmarks.flights import publish_flights
-from benchmarks.lab import ALL_STAGES, Lab
+from benchmarks.lab import FIVE_STAGES, Lab
 from benchmarks.measures.chained import bare_settings
 from benchmarks.rounds import in_turn, isolated, median_and_spread
 from benchmarks.service import await_, processor_s, services
@@ -179,8 +179,8 @@ def riverrun_side(lab: Lab, name: str, events: int) -> _Run:
     names = deployment.topology.names
     topics = _Topics(names[Kind.EVENTS], names[Kind.EXAMPLES], names[Kind.EVALUATIONS])
     job = _Job(deployment.log, topics, events, _LIMIT_S[lab.size.name])
-    with services(lab, flights_pipeline, name, [[[stage]] for stage in ALL_STAGES]) as processes:
-        run = job.watch(dict(zip(ALL_STAGES, processes, strict=True)))
+    with services(lab, flights_pipeline, name, [[[stage]] for stage in FIVE_STAGES]) as processes:
+        run = job.watch(dict(zip(FIVE_STAGES, processes, strict=True)))
     deployment.log.close()
     return run
 
@@ -197,12 +197,12 @@ def peer_side(lab: Lab, peer: Peer, python: Path, name: str, events: int) -> _Ru
     topics = _Topics(f"{name}.events", f"{name}.examples", f"{name}.evaluations")
     job = _Job(log, topics, events, _LIMIT_S[lab.size.name])
     try:
-        with _programs({stage: [str(python), "-m", peer.module, stage] for stage in ALL_STAGES}, file) as processes:
+        with _programs({stage: [str(python), "-m", peer.module, stage] for stage in FIVE_STAGES}, file) as processes:
             return job.watch(processes)
     except (OSError, RuntimeError, RiverrunError) as error:
         # Whatever is wrong with a peer's program is no failure of the benchmark: its log tells, and the page.
         sys.stderr.write(f"{peer.name} does not get through: {error}\n")
-        return _Run(0.0, dict.fromkeys(ALL_STAGES, 0.0))
+        return _Run(0.0, dict.fromkeys(FIVE_STAGES, 0.0))
     finally:
         log.close()
 

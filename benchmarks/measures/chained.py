@@ -13,7 +13,7 @@ from benchmarks.bare import chained as bare
 from benchmarks.bare.flight_decoding import Source
 from benchmarks.figures import Figure
 from benchmarks.flight_pipeline import flights_pipeline
-from benchmarks.lab import ALL_STAGES, Lab, fold, stages
+from benchmarks.lab import FIVE_STAGES, Lab, fold, stages
 from benchmarks.rounds import Measured, Meter, in_turn, isolated, median_and_spread
 from riverrun.launch.pipeline_schemas import schemas_of
 from riverrun.records.avro import fullname, parsed
@@ -63,7 +63,7 @@ def measure(lab: Lab, events: int) -> Figure:
 def riverrun_side(lab: Lab, events: int, name: str) -> Measured:
     """Run all stages, chained, under a name of their own."""
     deployment = lab.connect(flights_pipeline(name))
-    return fold(deployment, [stages(*ALL_STAGES)], Meter(events))
+    return fold(deployment, [stages(*FIVE_STAGES)], Meter(events))
 
 
 def bare_side(lab: Lab, events: int, name: str) -> Measured:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.figures import Figure
-from benchmarks.lab import ALL_STAGES, Lab, fold, schema_ids, stages
+from benchmarks.lab import FIVE_STAGES, Lab, fold, schema_ids, stages
 from benchmarks.rounds import Meter, cpu_seconds, isolated
 from benchmarks.synthetic import Ask, busy_messages, busy_pipeline
 from riverrun.adapters.kafka_log import kafka_producer
@@ -140,5 +140,5 @@ def run(lab: Lab, length: Length) -> list[Mark]:
     deployment = lab.connect(pipeline("flat"))
     # The last answers have nobody left to ask for them: there are a few events fewer.
     meter = _Marks(length.events - _ANSWER_AFTER - length.events % 2, length.window)
-    fold(deployment, [stages(*ALL_STAGES)], meter)
+    fold(deployment, [stages(*FIVE_STAGES)], meter)
     return meter.marks

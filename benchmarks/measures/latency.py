@@ -10,21 +10,20 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.bare import chained as bare
 from benchmarks.figures import Figure
-from benchmarks.flight_pipeline import flights_pipeline
+from benchmarks.flight_pipeline import FRESH_EVERY, flights_pipeline, fresh_flights_pipeline
 from benchmarks.flights import publish_steadily
-from benchmarks.lab import ALL_STAGES, Lab
+from benchmarks.lab import FIVE_STAGES, Lab
 from benchmarks.measures.chained import bare_settings
 from benchmarks.percentiles import percentile
 from benchmarks.rounds import in_turn, isolated, median_and_spread
 from benchmarks.service import await_, services
 from examples.flights.arrivals import Watch, appended
 from riverrun.adapters.kafka_log import KafkaLog
-from riverrun.pipeline import Pipeline
 from riverrun.records.headers import Stamp
 from riverrun.records.items import LABELLED, Example, Item, ModelVersion, Prediction, Source
 from riverrun.records.topics import Kind
@@ -42,10 +41,6 @@ _LABELS: Final = "flights.arrived"
 _P50_MS: Final = 10.0
 _P99_SEPARATE_MS: Final = 150.0
 _FRESH_S: Final = 1.0
-_FRESH_EVERY: Final = 100
-"""Examples between two publications of the models, where a separate scorer shall be fresh: at the steady rate a third
-of a second. Chained, the scorer shares the learner's models.
-"""
 _LEARNED_LOOK_S: Final = 0.25
 _NO_STAMP: Final = Stamp(0, -1, Source("", 0, -1))
 
@@ -116,11 +111,7 @@ def measure(lab: Lab, published: int, half_of_saturation: float) -> tuple[Figure
     apart = [percentile(seen.fresh_s, 0.99) for seen in runs["separate"] if seen.fresh_s]
     value, spread = median_and_spread(fresh)
     separate = {"separate_p99_s": (_middle(apart), _FRESH_S)} if apart else {}
-    return latency, Figure("freshness", value, spread, tuple(fresh), separate, {"published_every": _FRESH_EVERY})
-
-
-def _fresh_pipeline(name: str) -> Pipeline:
-    return replace(flights_pipeline(name), snapshot_every=_FRESH_EVERY)
+    return latency, Figure("freshness", value, spread, tuple(fresh), separate, {"published_every": FRESH_EVERY})
 
 
 def _middle(values: Sequence[float]) -> float:
@@ -136,7 +127,7 @@ class _Run:
         self._kind = kind
         self._published = published
         self._rate = rate
-        self._make = _fresh_pipeline if kind == "separate" else flights_pipeline
+        self._make = fresh_flights_pipeline if kind == "separate" else flights_pipeline
         self._deployment = lab.connect(self._make(name))
         self._log = KafkaLog(lab.kafka)
 
@@ -177,7 +168,7 @@ class _Run:
     def _running(self) -> contextlib.AbstractContextManager[object]:
         if self._kind == "bare":
             return _bare_service(self._lab, self._name)
-        apart = [[[stage]] for stage in ALL_STAGES] if self._kind == "separate" else [[ALL_STAGES]]
+        apart = [[[stage]] for stage in FIVE_STAGES] if self._kind == "separate" else [[FIVE_STAGES]]
         return services(self._lab, self._make, self._name, apart)
 
     def _await_caught_up(self) -> None:
@@ -200,7 +191,7 @@ class _Run:
         def learned() -> bool:
             written = [item.seq for item in last(Kind.EXAMPLES, 5) if isinstance(item, Example)]
             known = [item.position for item in last(Kind.MODELS, 20) if isinstance(item, ModelVersion)]
-            return bool(written and known) and max(known) + _FRESH_EVERY > max(written)
+            return bool(written and known) and max(known) + FRESH_EVERY > max(written)
 
         await_(f"{self._name} to learn what was published", learned, look_s=_LEARNED_LOOK_S)
 

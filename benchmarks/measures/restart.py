@@ -11,7 +11,7 @@ import time
 from typing import Final
 
 from benchmarks.figures import Figure
-from benchmarks.lab import ALL_STAGES, Lab, schema_ids
+from benchmarks.lab import FIVE_STAGES, Lab, schema_ids
 from benchmarks.rounds import isolated, median_and_spread
 from benchmarks.service import await_, service
 from benchmarks.synthetic import Ask, busy_messages, busy_pipeline
@@ -66,7 +66,7 @@ class _Restarts:
     def fill(self, entities: int) -> None:
         """Publish, and let a member fold everything and stop."""
         self._publish(max(entities, 1))
-        with service(self._lab, pipeline, self._name, ALL_STAGES):
+        with service(self._lab, pipeline, self._name, FIVE_STAGES):
             await_(f"{self._name} to fold everything", self._all_predicted, _LIMIT_S)
 
     def _all_predicted(self) -> bool:
@@ -82,7 +82,7 @@ class _Restarts:
         self._publish(1)
         watch = Watch(self._deployment.log, self._predictions)
         began = time.time()
-        with service(self._lab, pipeline, self._name, ALL_STAGES):
+        with service(self._lab, pipeline, self._name, FIVE_STAGES):
             await_(f"the first prediction of {self._name}", lambda: bool(watch.seen), _LIMIT_S)
         watch.close()
         return watch.seen[0][0] / 1000 - began

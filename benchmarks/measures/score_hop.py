@@ -13,7 +13,7 @@ from typing import Any, Final
 from benchmarks.bare import score_hop as bare
 from benchmarks.figures import Figure
 from benchmarks.flight_pipeline import flights_pipeline
-from benchmarks.lab import ALL_STAGES, Lab, append_items, fold, stages
+from benchmarks.lab import FIVE_STAGES, Lab, append_items, fold, stages
 from benchmarks.rounds import Measured, Meter, in_turn, isolated, median_and_spread
 from riverrun.launch.pipeline_schemas import schemas_of
 from riverrun.models.publishing import open_version
@@ -63,7 +63,7 @@ def prepare(lab: Lab, events: int, count: int) -> int:
     """Make ``count`` vectors, and trained models, of the flights; return how many vectors there are."""
     deployment = lab.connect(_pipeline())
     vectors = deployment.topology.names[Kind.VECTORS]
-    fold(deployment, [stages(*ALL_STAGES)], Meter(events))
+    fold(deployment, [stages(*FIVE_STAGES)], Meter(events))
     again = lab.connect(_pipeline())
     try:
         return _repeat(again, vectors, count)
