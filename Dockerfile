@@ -5,6 +5,8 @@ FROM python:3.11.13-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 RUN python -m venv /venv
+# For the inner loops, which are compiled (docs/decisions/0033).
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 # The lock first: its layer stays as long as no dependency changes. Every file is checked against its hash.
 COPY requirements.lock ./
 RUN /venv/bin/pip install --require-hashes -r requirements.lock
@@ -12,8 +14,8 @@ COPY pyproject.toml README.md LICENSE ./
 COPY shared shared
 COPY services services
 COPY schemas schemas
-COPY scripts/unneeded_packages.py scripts/
-RUN /venv/bin/pip install --no-deps --no-build-isolation .
+COPY scripts/native_build.py scripts/unneeded_packages.py scripts/
+RUN HATCH_BUILD_HOOKS_ENABLE=1 /venv/bin/pip install --no-deps --no-build-isolation .
 # The lock also has what tests and the demo need: it goes, and so does pip itself.
 RUN /venv/bin/python scripts/unneeded_packages.py alerts gateway telemetry > /tmp/unneeded \
     && /venv/bin/pip uninstall --yes --quiet -r /tmp/unneeded \

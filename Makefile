@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos chaos-long bench bench-full bench-gateway scaling drift malformed audit sbom lint format lock clean
+.PHONY: help setup demo test native test-native chaos chaos-long bench bench-full bench-gateway scaling drift malformed audit sbom lint format lock clean
 
 VENV := .venv
 EVENTS ?=
@@ -25,17 +25,24 @@ demo: setup  ## run the flight delay demo (EVENTS=n for its length)
 test: setup  ## run all tests and doctests (PYTEST_ARGS="-k name" for some)
 	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
+native: setup  ## compile the inner loops into build/native (PYTHONPATH=build/native runs them; bench does)
+	@scripts/native.sh
+
+test-native: native  ## run the tests of all that is compiled on what was compiled
+	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile -o pythonpath="build/native ." \
+		$(addprefix tests/,constrained features ingest labels malformed native pipeline records runtime simulation) $(PYTEST_ARGS)
+
 chaos: setup  ## break everything for a quarter of an hour, and judge what is left (SEED=n; build/chaos.json)
 	@$(VENV)/bin/python -m chaos --seed $(SEED)
 
 chaos-long: setup  ## the same for hours: hundreds of each fault (RESUME=1 goes on where it was stopped)
 	@$(VENV)/bin/python -m chaos --long --seed $(SEED) $(if $(RESUME),--resume)
 
-bench: setup  ## measure every figure in a quarter of an hour (build/bench.json, docs/performance.md)
-	@$(VENV)/bin/python -m benchmarks
+bench: native  ## measure every figure in a quarter of an hour (build/bench.json, docs/performance.md)
+	@PYTHONPATH=build/native $(VENV)/bin/python -m benchmarks
 
-bench-full: setup  ## the same with more rounds, events and state: hours
-	@$(VENV)/bin/python -m benchmarks --full
+bench-full: native  ## the same with more rounds, events and state: hours
+	@PYTHONPATH=build/native $(VENV)/bin/python -m benchmarks --full
 
 bench-gateway: setup  ## measure the HTTP gateway beside a bare handler (build/gateway.json)
 	@$(VENV)/bin/python -m benchmarks.gateway

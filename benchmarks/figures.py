@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from riverrun.features import panes
+
 Better = Literal["more", "less"]
 Json = Mapping[str, object]
 
@@ -133,6 +135,7 @@ def machine() -> dict[str, object]:
         "load_before": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
         "system": platform.system(),
+        "compiled": Path(panes.__file__).suffix != ".py",
     }
 
 

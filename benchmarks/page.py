@@ -23,6 +23,8 @@ _INTRODUCTION: Final = """# Performance
 
 This page is written by `python -m benchmarks` from `build/bench.json`; do not edit it by hand.
 `make bench` measures it anew in a quarter of an hour, `make bench-full` with more rounds, events and state.
+riverrun runs with its inner loops compiled, as the image has them (`make native`); the other sides' libraries come as
+their wheels have them.
 
 Every figure is a ratio, or a time, whose two sides ran in one go: on the same broker, over the same records, with the
 same models and guarantees, in turn. What is given is the median of the rounds, and as its spread the greatest less the
@@ -56,9 +58,7 @@ this one pipeline, with confluent-kafka, fastavro and River, and no layer betwee
 - **best_peer.** The same five stages as separate programs, on other stream processors, in
   [`benchmarks/peers/`](../benchmarks/peers). They are installed from their packages, for the benchmark alone. Much of
   the work is everybody's: decoding, windows, three models of River. What it takes without transactions and without a
-  merge by time, Bytewax's processor time shows: it is more than half of what Quix Streams takes with
-  transactions, so that on this job nobody could be twice as fast as that. A run ends when most examples are written
-  and learned.
+  merge by time, Bytewax's processor time shows. A run ends when most examples are written and learned.
 - **latency** runs from the broker's append of an event until a read-committed consumer has its prediction,
   **freshness** from the append of a label until a prediction by a model that has learned from it is there. One run of
   the chain before them is not counted: the broker's compiler is still at work on what a chain asks of it.
@@ -124,9 +124,11 @@ def _missed(name: str, figure: Mapping[str, Any]) -> str:
 def _machine(machine: Json) -> str:
     if not machine:
         return ""
+    how = "compiled" if machine.get("compiled") else "interpreted"
     return (
         f"\nMeasured on {machine.get('cores')} cores of {machine.get('processor')}, "
-        f"Python {machine.get('python')}; load when the last figure was written: {machine.get('load_before')}.\n"
+        f"Python {machine.get('python')}, riverrun's inner loops {how}; "
+        f"load when the last figure was written: {machine.get('load_before')}.\n"
     )
 
 

@@ -7,17 +7,19 @@ survives the wire.
 from __future__ import annotations
 
 from dataclasses import replace
+from io import BytesIO
 
 import pytest
+from fastavro import schemaless_reader
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riverrun.records.avro import AvroRecord, make_reader, make_writer
+from riverrun.records.avro import AvroRecord, make_reader, make_writer, parsed
 from riverrun.records.brief_events import BriefEvents
 from riverrun.records.codecs import CodecError
+from riverrun.records.flat_records import ODD, make_field_reader, make_flat_reader, make_whole_reader
 from riverrun.records.framing import frame_header
 from riverrun.records.headers import Stamp, build_for_event
-from riverrun.records.hot_decoders import make_field_reader
 from riverrun.records.ids import Entry, derived_id
 from riverrun.records.items import Event, Source
 from riverrun.runtime.ports import Record
@@ -27,20 +29,30 @@ from tests.records.made import EVENT, ITEMS, PARCEL, PREDICTION, codecs_of
 CODECS = codecs_of()
 SOURCE = Source("golden.events", 0, 7)
 HOT = ("vector", "vector_of_nulls", "prediction", "example_labelled", "example_expired")
-MIXED: AvroRecord = {
-    "type": "record",
-    "name": "Mixed",
-    "fields": [
-        {"name": "real", "type": "double"},
-        {"name": "first", "type": ["null", "string"], "default": None},
-        {"name": "last", "type": ["long", "null"], "default": 0},
-        {"name": "flag", "type": "boolean"},
-        {"name": "blob", "type": {"type": "bytes"}},
-        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
-        {"name": "nested", "type": {"type": "array", "items": "int"}},
-        {"name": "after", "type": "int"},
-    ],
+MIXED_FIELDS: list[AvroRecord] = [
+    {"name": "real", "type": "double"},
+    {"name": "first", "type": ["null", "string"], "default": None},
+    {"name": "last", "type": ["long", "null"], "default": 0},
+    {"name": "flag", "type": "boolean"},
+    {"name": "blob", "type": {"type": "bytes"}},
+    {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+    {"name": "nested", "type": {"type": "array", "items": "int"}},
+    {"name": "after", "type": "int"},
+]
+MIXED: AvroRecord = {"type": "record", "name": "Mixed", "fields": MIXED_FIELDS}
+FLAT: AvroRecord = {**MIXED, "fields": [field for field in MIXED_FIELDS if field["name"] != "nested"]}
+RECORD: AvroRecord = {
+    "real": 0.5,
+    "first": None,
+    "last": 3,
+    "flag": True,
+    "blob": b"\x00",
+    "at": 5,
+    "nested": [1, 2],
+    "after": -1,
 }
+OVERLONG = st.integers(1, 12).map(lambda count: b"\xff" * count + b"\x01")
+"""Integers of more bytes than they need, or than there may be."""
 
 
 @pytest.mark.parametrize("name", HOT)
@@ -87,6 +99,66 @@ def test_fields_are_read_as_by_fastavro(record: AvroRecord, names: set[str]) -> 
     read = make_field_reader(MIXED, sorted(names))
     assert read is not None
     assert read(value) == {name: whole[name] for name in names}
+
+
+flat_records = records.map(lambda record: {name: value for name, value in record.items() if name != "nested"})
+
+
+@given(flat_records)
+def test_a_whole_record_is_read_as_by_fastavro(record: AvroRecord) -> None:
+    """By hand and at once: no field is left to fastavro."""
+    value = make_writer(FLAT, frame_header(7))(record)
+    read = make_whole_reader(FLAT)
+    assert read is not None
+    assert read(value) == make_reader(FLAT, 5)(value)
+
+
+@given(flat_records, st.data())
+def test_whatever_is_read_fastavro_reads_the_same(record: AvroRecord, data: st.DataObject) -> None:
+    """Of bytes that somebody has changed, cut or prolonged: by hand they are a whole record, the same one, or odd."""
+    value = bytearray(make_writer(FLAT, frame_header(7))(record))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(5, len(value)))
+        value[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=12) | OVERLONG)
+    read = make_whole_reader(FLAT)
+    assert read is not None
+    try:
+        found = read(bytes(value))
+    except ODD:
+        return
+    source = BytesIO(value)
+    source.seek(5)
+    expected = schemaless_reader(source, parsed(FLAT), None)
+    assert source.tell() == len(value)
+    assert repr(found) == repr(expected)
+
+
+def test_more_than_64_bits_are_odd() -> None:
+    """An integer that no long can hold is fastavro's to read, which cuts it or refuses it."""
+    read = make_whole_reader({"type": "record", "name": "One", "fields": [{"name": "at", "type": "long"}]})
+    assert read is not None
+    assert read(frame_header(7) + b"\xff" * 9 + b"\x01") == {"at": -(2**63)}
+    with pytest.raises(ValueError, match="64 bits"):
+        read(frame_header(7) + b"\xff" * 9 + b"\x03")
+    # Not one byte further, be there a million.
+    with pytest.raises(ValueError, match="ten bytes"):
+        read(frame_header(7) + b"\xff" * 10)
+
+
+def test_a_schema_that_is_not_flat_is_fastavros() -> None:
+    """There is no such reader for a record with an array."""
+    assert make_whole_reader(MIXED) is None
+    value = make_writer(MIXED, frame_header(7))(RECORD)
+    assert make_flat_reader(MIXED)(value) == RECORD
+
+
+def test_what_is_odd_is_read_by_fastavro() -> None:
+    """Bytes behind a record, which one that reads by hand refuses, are none of a reader's business."""
+    flat = {name: value for name, value in RECORD.items() if name != "nested"}
+    value = make_writer(FLAT, frame_header(7))(flat)
+    assert make_flat_reader(FLAT)(value + b"more") == flat
+    with pytest.raises(EOFError):
+        make_flat_reader(FLAT)(value[:-1])
 
 
 @pytest.mark.parametrize("name", ["after", "nested", "absent"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import __main__ as program
+from benchmarks import cli as program
 from benchmarks.figures import Figure, FiguresFile
 from benchmarks.lab import Lab
 from benchmarks.page import page

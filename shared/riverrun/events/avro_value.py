@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from io import BytesIO
-from typing import Any, Final, NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 from fastavro import schemaless_reader
 
@@ -15,6 +15,7 @@ from riverrun.events.reasons import Reason, RefusedError
 from riverrun.records.avro import AvroRecord, fullname, make_resolving_reader, make_writer, parsed
 from riverrun.records.compatibility import read_faults
 from riverrun.records.definition import StreamSchema
+from riverrun.records.flat_records import ODD, make_whole_reader
 from riverrun.records.framing import FRAME_SIZE, frame_header
 from riverrun.records.ids import SchemaIds, SchemaIdsError
 from riverrun.records.items import FieldValue
@@ -58,6 +59,7 @@ class AvroValues:
         self._ids = ids
         self._check_canonical = check_canonical
         self._schema = parsed(stream.schema)
+        self._whole = make_whole_reader(stream.schema)
         self._frame = frame_header(ids.id_of(stream.subject, stream.schema))
         self._foreign: OrderedDict[int, ReadForeign | _Refusal] = OrderedDict()
 
@@ -81,11 +83,20 @@ class AvroValues:
         if not value.startswith(self._frame):
             foreign = self._read_foreign(value)
             return foreign, self._fields.encode(self._frame, foreign)
-        fields: Any = _read(value, self._schema)
+        fields = self._read_own(value)
         canonical = self._fields.encode(self._frame, fields)
         if self._check_canonical and canonical != value:
             raise _not_canonical(value, canonical)
         return fields, canonical
+
+    def _read_own(self, value: bytes) -> dict[str, FieldValue]:
+        if self._whole is not None:
+            try:
+                return self._whole(value)
+            except ODD:
+                # What is odd with it, or that it is none of ours to refuse, fastavro tells.
+                pass
+        return cast("dict[str, FieldValue]", _read(value, self._schema))
 
     def _read_foreign(self, value: bytes) -> dict[str, FieldValue]:
         schema_id = int.from_bytes(value[1:FRAME_SIZE], "big")

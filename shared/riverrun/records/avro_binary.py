@@ -87,6 +87,8 @@ def text(value: str) -> bytes:
 def long_at(data: bytes, at: int) -> tuple[int, int]:
     r"""Decode an int or long at a place in bytes; return it, and where it ends.
 
+    Raises `ValueError` if it has more than ten bytes, which no encoder writes: a stranger's may have a million.
+
     Examples
     --------
     >>> long_at(b"\x80\x01", 0)
@@ -96,6 +98,8 @@ def long_at(data: bytes, at: int) -> tuple[int, int]:
     at += 1
     rest, shift = byte & 0x7F, 7
     while byte > 0x7F:
+        if shift > 63:
+            raise ValueError("an integer has more than ten bytes")
         byte = data[at]
         at += 1
         rest |= (byte & 0x7F) << shift

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Collection
 from typing import cast
 
 from riverrun.records.codecs import Codecs
 from riverrun.records.definition import StreamSchema, identity_text
+from riverrun.records.flat_records import ODD, Fields, make_field_reader
 from riverrun.records.framing import frame_header
 from riverrun.records.headers import Stamp
-from riverrun.records.hot_decoders import Fields, make_field_reader
 from riverrun.records.items import Event, Item, Progress
 
 __all__ = ["BriefEvents"]
@@ -46,7 +45,7 @@ class BriefEvents:
         if brief is not None and value.startswith(brief[0]):
             try:
                 return brief[1](value, stamp)
-            except (LookupError, ValueError, struct.error):
+            except ODD:
                 # Whatever is wrong with it, the codecs say it in words.
                 return self._decode(value, stamp)
         return self._decode(value, stamp)

@@ -24,6 +24,7 @@ from riverrun.records.avro import (
 )
 from riverrun.records.definition import PipelineSchemas, StreamSchema, identity_text
 from riverrun.records.fixed_records import FIXED_RECORDS, FixedRecord
+from riverrun.records.flat_records import make_flat_reader
 from riverrun.records.framing import FRAME_SIZE, frame_header
 from riverrun.records.headers import Header, Stamp
 from riverrun.records.hot_decoders import decode_example, decode_prediction, make_values_decoder, make_vector_decoder
@@ -260,7 +261,8 @@ class Codecs:
                     hint="put the stream back, or give the pipeline another name",
                 )
             make = _event_maker(definition)
-            decoder = make(_reader(written, definition.schema))
+            same = written == definition.schema
+            decoder = make(make_flat_reader(written) if same else _reader(written, definition.schema))
             self._event_decoders[(stream, schema_id)] = decoder
             return decoder
         found = self._makers.get(fullname(written))

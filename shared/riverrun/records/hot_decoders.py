@@ -7,11 +7,11 @@ the codecs turn all of them into one that says where the record came from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from riverrun.records.avro import AvroRecord
 from riverrun.records.avro_binary import double_at, long_at, sized_at, text_at
+from riverrun.records.flat_records import CODES, DOUBLE, value_at
 from riverrun.records.framing import FRAME_SIZE
 from riverrun.records.headers import Stamp
 from riverrun.records.items import (
@@ -29,32 +29,14 @@ from riverrun.records.items import (
 from riverrun.records.vector_schema import FeatureType
 
 __all__ = [
-    "Fields",
     "decode_example",
     "decode_prediction",
-    "make_field_reader",
     "make_values_decoder",
     "make_vector_decoder",
 ]
 
-Fields = dict[str, FieldValue]
-
 _OUTCOMES: Final = (LABELLED, DEFAULTED, EXPIRED, REVISED)
 """The symbols in the schema of `Example`, in order."""
-
-_DOUBLE: Final = 0
-_LONG: Final = 1
-_STRING: Final = 2
-_BOOLEAN: Final = 3
-_BYTES: Final = 4
-_CODES: Final[Mapping[object, int]] = {
-    "double": _DOUBLE,
-    "long": _LONG,
-    "int": _LONG,
-    "string": _STRING,
-    "boolean": _BOOLEAN,
-    "bytes": _BYTES,
-}
 
 
 def _ended(data: bytes, at: int) -> None:
@@ -127,7 +109,7 @@ def decode_example(data: bytes, stamp: Stamp) -> Example:
 
 def make_vector_decoder(types: Sequence[FeatureType]) -> Callable[[bytes, Stamp], Vector]:
     """Return a decoder of framed vectors whose features have these Avro types."""
-    codes = tuple(_CODES[kind] for kind in types)
+    codes = tuple(CODES[kind] for kind in types)
 
     def decode(data: bytes, stamp: Stamp) -> Vector:
         identity, at = text_at(data, FRAME_SIZE)
@@ -147,7 +129,7 @@ def make_values_decoder(frame: bytes, types: Sequence[FeatureType]) -> Callable[
 
     Others raise `ValueError`.
     """
-    codes = tuple(_CODES[kind] for kind in types)
+    codes = tuple(CODES[kind] for kind in types)
 
     def decode(data: bytes) -> tuple[FieldValue, ...]:
         if not data.startswith(frame):
@@ -190,96 +172,10 @@ def _values(data: bytes, at: int, codes: Sequence[int]) -> tuple[tuple[FieldValu
             add(None)
         elif branch != 2:  # The second of two branches, zig-zag encoded.
             raise ValueError(f"a feature is in branch {branch} of its union")
-        elif code == _DOUBLE:
+        elif code == DOUBLE:
             add(double_at(data, at)[0])
             at += 8
         else:
-            value, at = _value(data, at, code)
+            value, at = value_at(data, at, code)
             add(value)
     return tuple(values), at
-
-
-def _value(data: bytes, at: int, code: int) -> tuple[FieldValue, int]:
-    if code == _LONG:
-        return long_at(data, at)
-    if code == _STRING:
-        return text_at(data, at)
-    if code == _DOUBLE:
-        return double_at(data, at)[0], at + 8
-    if code == _BYTES:
-        return sized_at(data, at)
-    return data[at] != 0, at + 1
-
-
-def make_field_reader(schema: AvroRecord, names: Sequence[str]) -> Callable[[bytes], Fields] | None:
-    """Return what reads a few fields of a framed record and passes over all others, as soon as it has them.
-
-    Parameters
-    ----------
-    schema
-        The record's schema.
-    names
-        The fields to read.
-
-    Returns
-    -------
-    callable or None
-        From a framed record to its fields; None if a field that must be passed is no plain or nullable primitive.
-    """
-    path = _path(schema, names)
-    if path is None:
-        return None
-
-    def read(data: bytes) -> Fields:
-        at, fields = FRAME_SIZE, Fields()
-        for name, code, null in path:
-            if null >= 0:
-                branch = data[at]
-                at += 1
-                if branch == null:
-                    if name:
-                        fields[name] = None
-                    continue
-            value, at = _value(data, at, code)
-            if name:
-                fields[name] = value
-        if at > len(data):
-            raise ValueError(f"a record of at least {at} bytes has {len(data)}")
-        return fields
-
-    return read
-
-
-def _path(schema: AvroRecord, names: Sequence[str]) -> list[tuple[str, int, int]] | None:
-    """Return the fields up to the last of these: its name or, where it is only passed, none; code and null's branch."""
-    path: list[tuple[str, int, int]] = []
-    missing = set(names)
-    for field in _fields_of(schema):
-        if not missing:
-            break
-        name = str(field["name"])
-        found = _plain(field["type"])
-        if found is None:
-            return None
-        path.append((name if name in missing else "", *found))
-        missing.discard(name)
-    return None if missing else path
-
-
-def _fields_of(schema: AvroRecord) -> Sequence[AvroRecord]:
-    fields = schema["fields"]
-    return fields if isinstance(fields, list) else ()
-
-
-def _plain(kind: object) -> tuple[int, int] | None:
-    """Return a primitive type's code, and the encoded branch of null in its union (-1 if it has none)."""
-    null = -1
-    if isinstance(kind, list):
-        if len(kind) != 2 or "null" not in kind:
-            return None
-        null = 2 * kind.index("null")
-        kind = kind[1 - null // 2]
-    if isinstance(kind, dict):
-        kind = kind["type"]
-    code = _CODES.get(kind) if isinstance(kind, str) else None
-    return None if code is None else (code, null)
