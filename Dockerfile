@@ -15,7 +15,7 @@ COPY shared shared
 COPY services services
 COPY schemas schemas
 COPY scripts/native_build.py scripts/unneeded_packages.py scripts/
-RUN HATCH_BUILD_HOOKS_ENABLE=1 /venv/bin/pip install --no-deps --no-build-isolation .
+RUN HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 /venv/bin/pip install --no-deps --no-build-isolation .
 # The lock also has what tests and the demo need: it goes, and so does pip itself.
 RUN /venv/bin/python scripts/unneeded_packages.py alerts gateway telemetry > /tmp/unneeded \
     && /venv/bin/pip uninstall --yes --quiet -r /tmp/unneeded \

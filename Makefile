@@ -12,6 +12,8 @@ RESUME ?=
 # Two test processes, each with a Kafka and a Redis of its own: most tests wait for servers.
 WORKERS ?= 2
 LOCK_ARGS ?=
+# Of all that may be compiled, and of the chain as a whole.
+COMPILED_TESTS := audit constrained features ingest labels learn malformed native pipeline records runtime score simulation stores
 
 help:  ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +31,10 @@ native: setup  ## compile the inner loops into build/native (PYTHONPATH=build/na
 	@scripts/native.sh
 
 test-native: native  ## run the tests of all that is compiled on what was compiled
-	@$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile -o pythonpath="build/native ." \
-		$(addprefix tests/,constrained features ingest labels malformed native pipeline records runtime simulation) $(PYTEST_ARGS)
+	@# By both ways: the tests' own processes go by pytest's, what they start by the environment's.
+	@PYTHONPATH=$(CURDIR)/build/native EXPECT_COMPILED=1 \
+		$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile -o pythonpath="build/native ." $(PYTEST_ARGS) \
+		$(if $(findstring --last-failed,$(PYTEST_ARGS)),,$(addprefix tests/,$(COMPILED_TESTS)))
 
 chaos: setup  ## break everything for a quarter of an hour, and judge what is left (SEED=n; build/chaos.json)
 	@$(VENV)/bin/python -m chaos --seed $(SEED)

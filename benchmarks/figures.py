@@ -135,12 +135,16 @@ def machine() -> dict[str, object]:
         "load_before": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
         "system": platform.system(),
-        "compiled": Path(panes.__file__).suffix != ".py",
     }
 
 
 def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+
+
+def how_it_runs() -> str:
+    """Return whether riverrun's inner loops are ``compiled`` or ``interpreted`` in this process."""
+    return "interpreted" if Path(panes.__file__).suffix == ".py" else "compiled"
 
 
 class FiguresFile:
@@ -163,7 +167,7 @@ class FiguresFile:
     def put(self, figure: Figure, size: str) -> None:
         """Put one figure in the place of its last."""
         figures = self.read()
-        figures[figure.name] = {**figure.as_json(), "size": size}
+        figures[figure.name] = {**figure.as_json(), "size": size, "how": how_it_runs()}
         self._write(figures)
 
     def _write(self, figures: Mapping[str, Json]) -> None:

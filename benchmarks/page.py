@@ -23,8 +23,8 @@ _INTRODUCTION: Final = """# Performance
 
 This page is written by `python -m benchmarks` from `build/bench.json`; do not edit it by hand.
 `make bench` measures it anew in a quarter of an hour, `make bench-full` with more rounds, events and state.
-riverrun runs with its inner loops compiled, as the image has them (`make native`); the other sides' libraries come as
-their wheels have them.
+Both run riverrun with its inner loops compiled, as the image has them (`make native`); a checkout by itself is
+interpreted. In detail below it says with each figure how it was measured.
 
 Every figure is a ratio, or a time, whose two sides ran in one go: on the same broker, over the same records, with the
 same models and guarantees, in turn. What is given is the median of the rounds, and as its spread the greatest less the
@@ -124,11 +124,9 @@ def _missed(name: str, figure: Mapping[str, Any]) -> str:
 def _machine(machine: Json) -> str:
     if not machine:
         return ""
-    how = "compiled" if machine.get("compiled") else "interpreted"
     return (
         f"\nMeasured on {machine.get('cores')} cores of {machine.get('processor')}, "
-        f"Python {machine.get('python')}, riverrun's inner loops {how}; "
-        f"load when the last figure was written: {machine.get('load_before')}.\n"
+        f"Python {machine.get('python')}; load when the last figure was written: {machine.get('load_before')}.\n"
     )
 
 
@@ -138,7 +136,7 @@ def _details(figures: Mapping[str, Json]) -> str:
         if name not in figures:
             continue
         figure: Mapping[str, Any] = figures[name]
-        lines.append(f"\n### {name} ({figure.get('size', 'quick')})\n\n")
+        lines.append(f"\n### {name} ({figure.get('size', 'quick')}, {figure.get('how', 'interpreted')})\n\n")
         lines.append(f"Rounds: {_listed(figure.get('rounds', [])) or 'one'}.\n")
         for part, found in figure.get("parts", {}).items():
             lines.append(f"- {part}: {found['value']} (reach {found['reach']})\n")

@@ -1,12 +1,14 @@
 """Compiles the inner loops with mypyc while a wheel is built: a hook of hatchling, for who asks for it.
 
-``HATCH_BUILD_HOOKS_ENABLE=1 pip wheel .`` makes a wheel for this machine's kind and Python; without it, a wheel and an
-editable install are pure Python. Both are made from the same source, and pass the same tests (`make test-native`).
+``HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 pip wheel .`` makes a wheel for this machine's kind and Python; without it,
+a wheel and an editable install are pure Python. Both are made from the same source, and pass the same tests (`make test-native`).
 """
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
 import sysconfig
 import tempfile
@@ -36,6 +38,8 @@ class NativeBuildHook(BuildHookInterface[Any]):
         if version == "editable":
             return
         folder = Path(tempfile.mkdtemp(prefix="riverrun-native-"))
+        # Not sooner: the libraries are put into the wheel after this has returned.
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
         root = Path(self.root)
         for library in _compile(root, self.config["modules"], folder):
             build_data["force_include"][str(library)] = str(library.relative_to(folder / "lib"))

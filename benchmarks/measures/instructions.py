@@ -1,8 +1,9 @@
 """``instructions``: what an event costs in machine instructions, which do not depend on what else the machine does.
 
 The chain runs under valgrind's callgrind, on a log and stores in memory, with all seeds fixed; counting begins after
-the first events. The figure is the quotient by what ``benchmarks/instructions.json`` keeps, with the reason why it
-was kept: a change that adds more than 3 % misses the target until somebody has written there why it is worth that.
+the first events. The figure is the quotient by what ``benchmarks/instructions.json`` keeps, for compiled inner loops
+and for interpreted ones, with the reason why it was kept: a change that adds more than 3 % misses the target until
+somebody has written there why it is worth that.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.figures import Figure
+from benchmarks.figures import Figure, how_it_runs
 from benchmarks.in_memory import COUNTING, Saved, schema_ids_in_memory
 from benchmarks.lab import Lab
 from benchmarks.rounds import isolated
@@ -56,12 +57,17 @@ def measure(lab: Lab) -> Figure:
 
 
 def keep(figure: Mapping[str, Any], why: str) -> None:
-    """Keep a figure, as its file has it, for later ones to be compared with, and say why."""
+    """Keep a figure, as its file has it, for later ones of its kind to be compared with, and say why."""
     kept = {"per_event": figure["details"]["per_event"], "version": __version__, "why": why}
-    KEPT.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    KEPT.write_text(json.dumps({**_all_kept(), how_it_runs(): kept}, indent=2) + "\n", encoding="utf-8")
 
 
 def _kept() -> Mapping[str, Any]:
+    found = _all_kept().get(how_it_runs())
+    return found if isinstance(found, dict) else {}
+
+
+def _all_kept() -> dict[str, object]:
     found: object = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else None
     return found if isinstance(found, dict) else {}
 

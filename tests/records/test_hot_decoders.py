@@ -40,7 +40,11 @@ MIXED_FIELDS: list[AvroRecord] = [
     {"name": "after", "type": "int"},
 ]
 MIXED: AvroRecord = {"type": "record", "name": "Mixed", "fields": MIXED_FIELDS}
-FLAT: AvroRecord = {**MIXED, "fields": [field for field in MIXED_FIELDS if field["name"] != "nested"]}
+FLAT_FIELDS = [field for field in MIXED_FIELDS if field["name"] != "nested"]
+FLAT: AvroRecord = {
+    **MIXED,
+    "fields": [*FLAT_FIELDS, {"name": "words", "type": "string"}, {"name": "end", "type": "double"}],
+}
 RECORD: AvroRecord = {
     "real": 0.5,
     "first": None,
@@ -50,8 +54,15 @@ RECORD: AvroRecord = {
     "at": 5,
     "nested": [1, 2],
     "after": -1,
+    "words": "Zürich",
+    "end": 2.5,
 }
-OVERLONG = st.integers(1, 12).map(lambda count: b"\xff" * count + b"\x01")
+OVERLONG = st.builds(
+    lambda first, count, last: first + b"\xff" * count + last,
+    st.sampled_from((b"\xff", b"\xfe", b"\x80")),
+    st.integers(0, 11),
+    st.sampled_from((b"\x00", b"\x01", b"\x7f")),
+)
 """Integers of more bytes than they need, or than there may be."""
 
 
@@ -87,6 +98,8 @@ records = st.fixed_dictionaries(
         "at": st.integers(0, 2**45),
         "nested": st.lists(st.integers(0, 9), max_size=3),
         "after": st.integers(-9, 9),
+        "words": st.text(max_size=100),
+        "end": st.floats(allow_nan=False),
     }
 )
 
@@ -145,11 +158,24 @@ def test_more_than_64_bits_are_odd() -> None:
         read(frame_header(7) + b"\xff" * 10)
 
 
+@pytest.mark.parametrize(
+    "length", [b"\xfe" + b"\xff" * 8 + b"\x01", b"\x10", b"\x01"], ids=["greatest", "more", "less"]
+)
+def test_a_length_that_nothing_fulfils_is_odd(length: bytes) -> None:
+    """Of the greatest length there is, more than follow, or less than none: whatever comes behind it."""
+    fields = [{"name": "words", "type": "string"}, {"name": "end", "type": "double"}]
+    read = make_whole_reader({"type": "record", "name": "Two", "fields": fields})
+    assert read is not None
+    with pytest.raises(ODD):
+        read(frame_header(7) + length + b"\x00" * 7)
+
+
 def test_a_schema_that_is_not_flat_is_fastavros() -> None:
     """There is no such reader for a record with an array."""
     assert make_whole_reader(MIXED) is None
-    value = make_writer(MIXED, frame_header(7))(RECORD)
-    assert make_flat_reader(MIXED)(value) == RECORD
+    mixed = {name: value for name, value in RECORD.items() if name not in {"words", "end"}}
+    value = make_writer(MIXED, frame_header(7))(mixed)
+    assert make_flat_reader(MIXED)(value) == mixed
 
 
 def test_what_is_odd_is_read_by_fastavro() -> None:

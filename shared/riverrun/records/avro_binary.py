@@ -110,7 +110,7 @@ def long_at(data: bytes, at: int) -> tuple[int, int]:
 def sized_at(data: bytes, at: int) -> tuple[bytes, int]:
     r"""Decode bytes at a place in others; return them, and where they end.
 
-    Where too few follow, that is beyond the end of all: whoever reads on or looks will notice.
+    Raises `ValueError` where fewer follow than there should be.
 
     Examples
     --------
@@ -123,9 +123,9 @@ def sized_at(data: bytes, at: int) -> tuple[bytes, int]:
     else:
         length = (length >> 1) ^ -(length & 1)
         at += 1
-    if length < 0:
-        raise ValueError(f"bytes have the length {length}")
     end = at + length
+    if length < 0 or end > len(data):
+        raise ValueError(f"of {length} bytes at {at}, {len(data) - at} are there")
     return data[at:end], end
 
 
