@@ -1,7 +1,8 @@
 """Compiles the inner loops with mypyc while a wheel is built: a hook of hatchling, for who asks for it.
 
 ``HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 pip wheel .`` makes a wheel for this machine's kind and Python; without it,
-a wheel and an editable install are pure Python. Both are made from the same source, and pass the same tests (`make test-native`).
+a wheel and an editable install are pure Python. Both are made from the same source, and pass the same tests
+(`make test-native`).
 """
 
 from __future__ import annotations
