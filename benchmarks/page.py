@@ -61,7 +61,9 @@ this one pipeline, with confluent-kafka, fastavro and River, and no layer betwee
   merge by time, Bytewax's processor time shows. A run ends when most examples are written and learned.
 - **latency** runs from the broker's append of an event until a read-committed consumer has its prediction,
   **freshness** from the append of a label until a prediction by a model that has learned from it is there. One run of
-  the chain before them is not counted: the broker's compiler is still at work on what a chain asks of it.
+  the chain before them is not counted: the broker's compiler is still at work on what a chain asks of it. The bare
+  loop at half of riverrun's saturation is in the full benchmark: on a slow day it had 18.9 ms at the median and 81.6
+  at p99, where riverrun had 148.5.
 - **flat_throughput** and **flat_memory** compare riverrun with itself, late and early in one long log.
 - **scale_2** is of the `score` stage alone, with a forest of fifty trees, which is the bottleneck wherever one is used.
   The broker and Redis are on the same two cores as the members, which is a handicap.

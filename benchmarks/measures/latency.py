@@ -82,8 +82,9 @@ def measure(lab: Lab, published: int, half_of_saturation: float) -> tuple[Figure
         "bare": ("bare", RATE),
         "separate": ("separate", RATE),
         "half": ("chained", half_of_saturation),
-        "bare_at_half": ("bare", half_of_saturation),
     }
+    if lab.size.name == "full":
+        layouts["bare_at_half"] = ("bare", half_of_saturation)
 
     def side(name: str) -> Callable[[int], Seen]:
         def run(number: int) -> Seen:
