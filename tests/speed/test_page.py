@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
-from benchmarks.figures import Figure
+import pytest
+
+from benchmarks.figures import Figure, FiguresFile, how_it_runs
 from benchmarks.measures.instructions import KEPT
 from benchmarks.page import page
 
@@ -31,8 +34,16 @@ def test_a_spread_takes_rounds() -> None:
     ]
 
 
-def test_a_kept_count_of_instructions_says_why() -> None:
-    """Who writes down another count writes down the reason."""
-    kept = json.loads(KEPT.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("how", ["compiled", "interpreted"])
+def test_a_kept_count_of_instructions_says_why(how: str) -> None:
+    """Who writes down another count, of either kind, writes down the reason."""
+    kept = json.loads(KEPT.read_text(encoding="utf-8"))[how]
     assert kept["per_event"] > 100_000
     assert len(kept["why"].split()) > 3
+
+
+def test_how_a_figure_was_measured_is_said(tmp_path: Path) -> None:
+    """A figure of a compiled run beside one of an interpreted run: each says which it is."""
+    file = FiguresFile(tmp_path / "bench.json")
+    file.put(Figure("chained", 0.7, 0.0), "quick")
+    assert f"### chained (quick, {how_it_runs()})" in page(file.read(), {})
