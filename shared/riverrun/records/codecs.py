@@ -18,7 +18,6 @@ from riverrun.records.avro import (
     AvroRecord,
     content,
     fullname,
-    make_reader,
     make_resolving_reader,
     make_writer,
 )
@@ -261,8 +260,7 @@ class Codecs:
                     hint="put the stream back, or give the pipeline another name",
                 )
             make = _event_maker(definition)
-            same = written == definition.schema
-            decoder = make(make_flat_reader(written) if same else _reader(written, definition.schema))
+            decoder = make(_reader(written, definition.schema))
             self._event_decoders[(stream, schema_id)] = decoder
             return decoder
         found = self._makers.get(fullname(written))
@@ -276,7 +274,7 @@ class Codecs:
 
 def _reader(written: AvroRecord, wanted: AvroRecord) -> Callable[[bytes], AvroRecord]:
     if written == wanted:
-        return make_reader(wanted, FRAME_SIZE)
+        return make_flat_reader(wanted)
     return make_resolving_reader(written, wanted, FRAME_SIZE)
 
 

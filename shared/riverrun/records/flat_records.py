@@ -75,21 +75,7 @@ def make_whole_reader(schema: AvroRecord) -> Callable[[bytes], Fields] | None:
         return None
 
     def read(data: bytes) -> Fields:
-        at, fields = FRAME_SIZE, Fields()
-        for name, code, null in path:
-            if null >= 0:
-                branch = data[at]
-                at += 1
-                if branch == null:
-                    fields[name] = None
-                    continue
-                if branch != 2 - null:
-                    raise ValueError(f"field {name} is in branch {branch} of its union")
-            if code == DOUBLE:
-                fields[name] = double_at(data, at)[0]
-                at += 8
-            else:
-                fields[name], at = value_at(data, at, code)
+        fields, at = _along(path, data)
         if at != len(data):
             raise ValueError(f"a record of {at} bytes has {len(data)}")
         return fields
@@ -133,23 +119,31 @@ def make_field_reader(schema: AvroRecord, names: Sequence[str]) -> Callable[[byt
         return None
 
     def read(data: bytes) -> Fields:
-        at, fields = FRAME_SIZE, Fields()
-        for name, code, null in path:
-            if null >= 0:
-                branch = data[at]
-                at += 1
-                if branch == null:
-                    if name:
-                        fields[name] = None
-                    continue
-            value, at = value_at(data, at, code)
-            if name:
-                fields[name] = value
+        fields, at = _along(path, data)
         if at > len(data):
             raise ValueError(f"a record of at least {at} bytes has {len(data)}")
         return fields
 
     return read
+
+
+def _along(path: Sequence[tuple[str, int, int]], data: bytes) -> tuple[Fields, int]:
+    """Return the named fields of a path through a framed record, and where it ends."""
+    at, fields = FRAME_SIZE, Fields()
+    for name, code, null in path:
+        value: FieldValue = None
+        held = null < 0
+        if not held:
+            branch = data[at]
+            at += 1
+            held = branch != null
+            if held and branch != 2 - null:
+                raise ValueError(f"a field is in branch {branch} of its union")
+        if held:
+            value, at = value_at(data, at, code)
+        if name:
+            fields[name] = value
+    return fields, at
 
 
 def _path(schema: AvroRecord, names: Sequence[str]) -> list[tuple[str, int, int]] | None:
