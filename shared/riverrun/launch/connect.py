@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from types import ModuleType
 
@@ -132,7 +132,7 @@ def _schema_ids(log: KafkaLog, topology: Topology, properties: Mapping[str, str]
         return registry
     topic = topology.names[Kind.SCHEMAS]
 
-    def publish(key: bytes, value: bytes) -> None:
+    def publish(pairs: Sequence[tuple[bytes, bytes]]) -> None:
         refused: list[KafkaError] = []
 
         def delivered(error: KafkaError | None, message: Message) -> None:
@@ -141,7 +141,13 @@ def _schema_ids(log: KafkaLog, topology: Topology, properties: Mapping[str, str]
                 refused.append(error)
 
         producer = kafka_producer(properties)
-        producer.produce(topic, value, key, 0, delivered)
+        try:
+            # Until a broker is connected the client cannot ask for its id, and tries again half a second later.
+            producer.list_topics(topic, timeout=_PUBLISH_TIMEOUT_S)
+            for key, value in pairs:
+                producer.produce(topic, value, key, 0, delivered)
+        except KafkaException as error:
+            raise unavailable(f"cannot write to the topic {topic}", error) from error
         if producer.flush(_PUBLISH_TIMEOUT_S) > 0:
             raise UnavailableError(f"cannot write to the topic {topic}", hint="is Kafka up?")
         if refused:
