@@ -164,6 +164,11 @@ class LearnState:
         self._returned, self._ready = self._ready, []
         return items
 
+    def wants_writing(self) -> bool:
+        """Tell whether a snapshot has been taken, which those who score by themselves wait for."""
+        captures = self._core.captures
+        return bool(captures) and captures[0].taken.ready()
+
     def checkpoint(self, positions: Mapping[str, int]) -> None:
         """Write everything, unless nothing came since.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from riverrun.records.items import ModelVersion
 from riverrun.records.topics import Kind
 from riverrun.runtime import state_writer
 from riverrun.runtime.ports import KeyValueStore, PartialEntry
@@ -123,3 +124,21 @@ def test_under_a_backlog_all_states_are_written_at_once(memory: MemoryWorld) -> 
     # The first may be the rest of a round that was begun before.
     assert 2 <= len(written) <= 3
     assert all(set(notes) == STATES for notes in written[1:])
+
+
+def test_a_snapshot_is_told_of_at_once(memory: MemoryWorld) -> None:
+    """Whoever scores by itself waits for it, and need not wait for the state interval too."""
+    settings = memory.small.settings
+    memory.small.settings = replace(settings, state_interval_ms=1_000_000)
+    memory.publish(messages(200))
+    memory.run("ingest+features+score+labels")
+    examples = memory.records(Kind.EXAMPLES, 0)
+    learner = memory.member("learn", batch_limit=15)
+    for _ in range(len(examples)):
+        learner.round()
+        memory.memory.advance(10)
+    told = {item.position for item, _ in memory.items(Kind.MODELS) if isinstance(item, ModelVersion)}
+    every = memory.small.pipeline.snapshot_every
+    assert len(examples) > 3 * every
+    assert told == set(range(every, len(examples) + 1, every))
+    learner.leave()

@@ -22,6 +22,8 @@ __all__ = ["ModelMemoryError", "check_footprint", "check_growth", "footprint", "
 _SHARED: Final = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.CodeType, property)
 """What belongs to the program, not to a model that refers to it."""
 
+_LEAVES: Final = frozenset({bool, bytes, complex, float, int, str, type(None)})
+
 _MIB: Final = 1 << 20
 _MONDRIAN: Final = (forest.AMFClassifier, forest.AMFRegressor)
 _DEEPEST: Final = 32
@@ -74,8 +76,15 @@ def _reached(root: object) -> Iterator[object]:
         value = ahead.pop()
         yield value
         for part in gc.get_referents(value):
-            if id(part) not in met and not isinstance(part, _SHARED):
-                met.add(id(part))
+            number = id(part)
+            if number in met:
+                continue
+            if type(part) in _LEAVES:
+                # Most parts of a large model lead nowhere.
+                met.add(number)
+                yield part
+            elif not isinstance(part, _SHARED):
+                met.add(number)
                 ahead.append(part)
 
 

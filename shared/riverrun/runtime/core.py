@@ -86,3 +86,12 @@ class WritesAhead(Protocol):
         Raises ``UnavailableError`` if the store is away: the change is kept.
         """
         ...
+
+
+@runtime_checkable
+class WantsWriting(TrailingState, Protocol):
+    """A trailing state that others wait for now and then: they are told what was written."""
+
+    def wants_writing(self) -> bool:
+        """Tell whether a ``flush`` now would return items that somebody waits for."""
+        ...

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from riverrun.errors import UnavailableError
 from riverrun.records.items import Item
 from riverrun.runtime.chain import Chain
-from riverrun.runtime.core import WritesAhead
+from riverrun.runtime.core import TrailingState, WantsWriting, WritesAhead
 from riverrun.runtime.deployment import Deployment
 from riverrun.runtime.failpoints import Failpoint
 from riverrun.runtime.instruments import Instruments
@@ -36,7 +36,7 @@ class StateWriter:
 
     A round goes through all states, each of which is written with the positions that it reflects just then. States
     trail each by itself, so that a round may be spread over many transactions. What of a state may be written ahead of
-    its positions is, a little at a time.
+    its positions is, a little at a time. What somebody waits for is written out of turn.
 
     Parameters
     ----------
@@ -66,6 +66,8 @@ class StateWriter:
         self._round: Iterator[None] | None = None
         self._began = 0.0
         self._unwritten = False
+        places = [(runner, state) for runner in chain.runners for state in runner.stage.states]
+        self._prompt = [(runner, state) for runner, state in places if isinstance(state, WantsWriting)]
 
     def committed(self) -> None:
         """Note that there is something to be written."""
@@ -95,6 +97,21 @@ class StateWriter:
         else:
             self._at = self._deployment.clocks.monotonic() + self._interval
 
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for what a state has to tell, and nothing is known to be in the way."""
+        return not self.trouble and any(state.wants_writing() for _, state in self._prompt)
+
+    def write_awaited(self) -> None:
+        """Write what somebody waits for, and nothing else."""
+        for runner, state in self._prompt:
+            if state.wants_writing():
+                self._deployment.reach(Failpoint.BEFORE_STATE)
+                error = self._flush(runner, state)
+                if error is not None:
+                    self._unwritten = True
+                    self.trouble = str(error)
+
     def write_all(self) -> None:
         """Write everything that has been committed, in a round of its own; nothing may be `deferred`."""
         self._round = None
@@ -123,14 +140,24 @@ class StateWriter:
                             if not state.write_ahead():
                                 break
                             yield
-                    sent = state.flush(runner.reflected())
                 except UnavailableError as error:
-                    # State may trail for as long as it must, each by itself; the log has everything.
                     errors.append(error)
-                else:
-                    if sent:
-                        self.deferred.extend((runner, item) for item in sent)
-                        self._deployment.reach(Failpoint.BEFORE_POINTER)
+                    continue
+                failed = self._flush(runner, state)
+                if failed is not None:
+                    errors.append(failed)
         self._instruments.stored(errors)
         self.trouble = str(errors[-1]) if errors else ""
         self._unwritten = self._unwritten or bool(errors or self.deferred)
+
+    def _flush(self, runner: StageRunner, state: TrailingState) -> UnavailableError | None:
+        """Write one state; return why it could not be written."""
+        try:
+            sent = state.flush(runner.reflected())
+        except UnavailableError as error:
+            # State may trail for as long as it must, each by itself; the log has everything.
+            return error
+        if sent:
+            self.deferred.extend((runner, item) for item in sent)
+            self._deployment.reach(Failpoint.BEFORE_POINTER)
+        return None

@@ -157,6 +157,9 @@ class Task:
         if self._states.is_due(now):
             self.step = "writing state"
             self._states.write(calm=self.caught_up)
+        elif self._states.awaited and self.caught_up:
+            self.step = "writing state"
+            self._states.write_awaited()
         return bool(entries)
 
     def _transact(self, chain: Chain, intake: Intake, writer: Writer, entries: list[Entry]) -> None:
