@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
+import pickle
+from collections.abc import Iterable
 from typing import Final
 
 from benchmarks.flight_pipeline import flights_pipeline
@@ -26,15 +26,26 @@ def make_topics(lab: Lab, partitions: int = 1) -> None:
     log.close()
 
 
-def publish(lab: Lab, messages: Iterator[RawMessage], count: int) -> int:
-    """Publish ``count`` messages; return how many there were."""
-    producer = kafka_producer({"linger.ms": 20, **lab.kafka})
+def messages(lab: Lab, count: int) -> list[RawMessage]:
+    """Return the first messages of the year, faults and all: made once, then kept in the lab's folder."""
+    file = lab.folder / "flights.messages"
+    kept: list[RawMessage] = pickle.loads(file.read_bytes()) if file.exists() else []
+    if len(kept) < count:
+        deployment = lab.connect(flights_pipeline("ids"))
+        kept = list(flight_messages(schema_ids(deployment), SEED, count))
+        deployment.log.close()
+        file.write_bytes(pickle.dumps(kept, pickle.HIGHEST_PROTOCOL))
+    return kept[:count]
+
+
+def publish(lab: Lab, chosen: Iterable[RawMessage], linger_ms: int) -> int:
+    """Publish messages as they come; return how many there were."""
+    producer = kafka_producer({"linger.ms": linger_ms, **lab.kafka})
     sent = 0
-    for message in islice(messages, count):
+    for message in chosen:
+        producer.poll(0)
         producer.produce(message.topic, message.value, message.key)
         sent += 1
-        if sent % 1_000 == 0:
-            producer.poll(0)
     if producer.flush(_FLUSH_S) > 0:
         raise RuntimeError("the broker does not take the flights")
     return sent
@@ -42,23 +53,12 @@ def publish(lab: Lab, messages: Iterator[RawMessage], count: int) -> int:
 
 def publish_steadily(lab: Lab, start: int, count: int, rate: float) -> None:
     """Publish the messages of the year from ``start`` on, each at its own moment as nearly as a sleep can hit it."""
-    deployment = lab.connect(flights_pipeline("ids"))
-    ids = schema_ids(deployment)
-    deployment.log.close()
-    messages = list(islice(flight_messages(ids, SEED, start + count), start, start + count))
-    producer = kafka_producer({"linger.ms": 1, **lab.kafka})
-    for message in paced(messages, rate):
-        producer.poll(0)
-        producer.produce(message.topic, message.value, message.key)
-    if producer.flush(_FLUSH_S) > 0:
-        raise RuntimeError("the broker does not take the flights")
+    publish(lab, paced(messages(lab, start + count)[start:], rate), linger_ms=1)
 
 
 def publish_flights(lab: Lab, count: int, partitions: int = 1) -> int:
-    """Create the topics anew and publish the first ``count`` messages of the year, faults and all."""
+    """Create the topics anew and publish the first ``count`` messages of the year."""
+    chosen = messages(lab, count)
     lab.drop_topics(*TOPICS)
     make_topics(lab, partitions)
-    deployment = lab.connect(flights_pipeline("ids"))
-    ids = schema_ids(deployment)
-    deployment.log.close()
-    return publish(lab, flight_messages(ids, SEED, count), count)
+    return publish(lab, chosen, linger_ms=20)

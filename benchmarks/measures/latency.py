@@ -16,7 +16,7 @@ from typing import Final
 from benchmarks.bare import chained as bare
 from benchmarks.figures import Figure
 from benchmarks.flight_pipeline import FRESH_EVERY, flights_pipeline, fresh_flights_pipeline
-from benchmarks.flights import publish_steadily
+from benchmarks.flights import publish_flights, publish_steadily
 from benchmarks.lab import FIVE_STAGES, Lab
 from benchmarks.measures.chained import bare_settings
 from benchmarks.percentiles import percentile
@@ -63,20 +63,18 @@ class Seen:
         return percentile(self.latency_ms, 0.99)
 
 
-def measure(lab: Lab, published: int, half_of_saturation: float) -> tuple[Figure, Figure]:
+def measure(lab: Lab, half_of_saturation: float) -> tuple[Figure, Figure]:
     """Measure both figures.
 
     Parameters
     ----------
     lab
         The lab.
-    published
-        How many flights have been published: the steady part goes on from there.
     half_of_saturation
         Events a second of the second part.
     """
-    # Not counted: while the broker's compiler learns what a chain asks of it, latency is up to half as long again.
-    _, published = _Run(lab, "latency-warm-up", "chained", RATE, published).measure()
+    # Not counted: while the broker's compiler learns what five services ask of it, it takes half a processor or more.
+    _Run(lab, "latency-warm-up", "separate", RATE).measure()
     layouts = {
         "chained": ("chained", RATE),
         "bare": ("bare", RATE),
@@ -87,12 +85,7 @@ def measure(lab: Lab, published: int, half_of_saturation: float) -> tuple[Figure
         layouts["bare_at_half"] = ("bare", half_of_saturation)
 
     def side(name: str) -> Callable[[int], Seen]:
-        def run(number: int) -> Seen:
-            nonlocal published
-            seen, published = _Run(lab, f"latency-{name}-{number}", *layouts[name], published).measure()
-            return seen
-
-        return run
+        return lambda number: _Run(lab, f"latency-{name}-{number}", *layouts[name]).measure()
 
     rounds = in_turn([side(name) for name in layouts], 1 if lab.size.name == "quick" else lab.size.rounds)
     runs = {name: [each[index] for each in rounds] for index, name in enumerate(layouts)}
@@ -120,13 +113,16 @@ def _middle(values: Sequence[float]) -> float:
 
 
 class _Run:
-    """One layout of the pipeline, catching up with what is published and then kept at a steady rate."""
+    """One layout of the pipeline, catching up with what is published and then kept at a steady rate.
 
-    def __init__(self, lab: Lab, name: str, kind: str, rate: float, published: int) -> None:
+    Each run has the producers' topics made anew, and so folds the same flights as the others.
+    """
+
+    def __init__(self, lab: Lab, name: str, kind: str, rate: float) -> None:
         self._lab = lab
         self._name = name
         self._kind = kind
-        self._published = published
+        isolated(publish_flights, lab, WARM_UP)
         self._rate = rate
         self._make = fresh_flights_pipeline if kind == "separate" else flights_pipeline
         self._deployment = lab.connect(self._make(name))
@@ -137,8 +133,8 @@ class _Run:
         names = self._deployment.topology.names
         return f"{self._name}.by-hand.predictions" if self._kind == "bare" else names[Kind.PREDICTIONS]
 
-    def measure(self) -> tuple[Seen, int]:
-        """Run it; return what was seen, and how many flights are published now."""
+    def measure(self) -> Seen:
+        """Run it; return what was seen."""
         log, count = self._log, int(self._rate * _SECONDS)
         if self._kind == "bare":
             topics = bare_settings(self._lab, self._deployment, f"{self._name}.by-hand").outputs.values()
@@ -151,7 +147,7 @@ class _Run:
                 self._await_learned()
             starts = {topic: log.high_watermark(topic, 0) for topic in (_ANNOUNCED, _LABELS)}
             watch = Watch(log, self._predictions)
-            isolated(publish_steadily, self._lab, self._published, count, self._rate)
+            isolated(publish_steadily, self._lab, WARM_UP, count, self._rate)
             self._await_caught_up()
             watch.close()
         announced = appended(log, _ANNOUNCED, starts[_ANNOUNCED])
@@ -164,7 +160,7 @@ class _Run:
         fresh = [] if self._kind == "bare" else self._freshness(watch, labelled)
         self._deployment.log.close()
         log.close()
-        return Seen(waits, fresh), self._published + count
+        return Seen(waits, fresh)
 
     def _running(self) -> contextlib.AbstractContextManager[object]:
         if self._kind == "bare":
