@@ -44,7 +44,7 @@ every ten seconds.
 """
 _HEAP_SHARE = 4
 """No more than this part of the machine's memory: a quarter."""
-_WARM_UP_S = 20.0
+_WARM_UP_S = 10.0
 _WARM_TOPICS = 6
 _WARM_RECORDS = 5
 
@@ -68,7 +68,7 @@ class Size:
     events: int
 
 
-QUICK = Size("quick", 3, 20_000)
+QUICK = Size("quick", 3, 15_000)
 FULL = Size("full", 7, 200_000)
 
 

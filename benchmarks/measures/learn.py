@@ -82,8 +82,7 @@ def measure(lab: Lab) -> Figure:
     ratios: dict[str, list[float]] = {name: [] for name in CASES}
     speeds: dict[str, tuple[float, float]] = {}
     for _ in range(lab.size.rounds):
-        for name, case in CASES.items():
-            ours, bare = isolated(compare, name, case.examples * scale, lab.folder)
+        for name, (ours, bare) in isolated(compare_all, scale, lab.folder).items():
             ratios[name].append(ours / bare)
             speeds[name] = ours, bare
     medians = {name: median_and_spread(values) for name, values in ratios.items()}
@@ -94,6 +93,11 @@ def measure(lab: Lab) -> Figure:
     }
     value, spread = medians[worst]
     return Figure("learn", value, spread, tuple(ratios[worst]), details={"worst": worst, **details})
+
+
+def compare_all(scale: int, folder: Path) -> dict[str, tuple[float, float]]:
+    """Compare all models, one after another, with so many times the examples; return what `compare` does, by name."""
+    return {name: compare(name, case.examples * scale, folder) for name, case in CASES.items()}
 
 
 def compare(name: str, count: int, folder: Path) -> tuple[float, float]:

@@ -23,6 +23,7 @@ from benchmarks.lab import Lab
 from benchmarks.rounds import isolated, median_and_spread
 from benchmarks.synthetic import made_examples, numbers_pipeline
 from riverrun.models.beside import Take, taken_now
+from riverrun.models.pickling import dump_state
 from riverrun.pipeline import Pipeline
 from riverrun.records.items import Example
 from riverrun.runtime import collector
@@ -90,12 +91,10 @@ def pauses(folder: Path, least: int) -> tuple[Pause, Pause, int]:
     core, state, examples = _stage(pipeline, folder)
     size, looked = 0, _TURNS
     while size < least:
-        # To look takes as long as to learn a hundred examples or more, so it is done seldom.
+        # To look takes as long as to learn dozens of examples, so it is done seldom.
         while core.position < looked:
             core.step(next(examples))
-        # The first look costs as much as the pause; the stream has not begun.
-        ((payload, _),) = taken_now([core.models.learners[0].estimator]).result()
-        size = len(payload)
+        size = len(dump_state(core.models.learners[0].estimator))
         looked = int(looked * min(_GROWN_BY, max(1.1, _BEYOND * least / size)))
     state.flush(core.positions())
     # As the worker does when its tasks are restored: a full collection of so large a forest takes half a second.

@@ -31,8 +31,8 @@ PARTITIONS: Final = 4
 _NAME: Final = "scale"
 _FEATURES: Final = 10
 _LEARNED: Final = 1_000
-_FROM: Final = 0.3
-_TO: Final = 0.8
+_FROM: Final = 0.2
+_TO: Final = 0.75
 """Of all vectors. Members are not equally quick: later than this, one of them may have nothing left to do."""
 _LOOK_S: Final = 0.25
 """Seldom: to look takes the broker's time, which is one of the members' too."""
@@ -52,9 +52,8 @@ def measure(lab: Lab) -> Figure:
     """Measure, in a lab whose topics nobody else reads."""
     vectors = 3 * lab.size.events // 5
     isolated(prepare, lab, vectors)
-    results = in_turn(
-        [lambda number: members(lab, 1, vectors), lambda number: members(lab, 2, vectors)], max(2, lab.size.rounds - 1)
-    )
+    sides = [lambda number: members(lab, 1, vectors), lambda number: members(lab, 2, vectors)]
+    results = in_turn(sides, lab.size.rounds)
     ratios = [two / one for one, two in results]
     value, spread = median_and_spread(ratios)
     one, two = results[-1]
