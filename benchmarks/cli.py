@@ -16,7 +16,7 @@ from typing import Final
 
 from confluent_kafka import KafkaException
 
-from benchmarks.figures import TARGETS, Figure, FiguresFile
+from benchmarks.figures import TARGETS, Figure, FiguresFile, pace_ms
 from benchmarks.flights import publish_flights
 from benchmarks.lab import FULL, QUICK, Lab, Size, open_lab
 from benchmarks.measures import (
@@ -118,13 +118,13 @@ def _measure(wanted: set[str], size: Size, folder: Path, file: FiguresFile) -> l
             missing = [name for name in group.names if name in wanted]
             if not missing:
                 continue
-            began = time.monotonic()
+            began, pace = time.monotonic(), pace_ms()
             try:
                 if not _NO_SERVERS.issuperset(group.names) and lab is None:
                     # One for all: what is measured later finds a broker that is warm.
                     lab = servers.enter_context(open_lab(folder / "bench", size))
                 for figure in group.run(lab or Lab({}, folder / "bench", size)):
-                    file.put(figure, size.name)
+                    file.put(figure, size.name, (pace, pace_ms()))
                     missing = [name for name in missing if name != figure.name]
                     _tell(figure)
             except _FAILURES as error:

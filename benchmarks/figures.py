@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+import statistics
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -14,6 +16,8 @@ from riverrun.features import panes
 
 Better = Literal["more", "less"]
 Json = Mapping[str, object]
+
+_PACES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,20 @@ def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
 
 
+def pace_ms() -> int:
+    """Return how long Python takes to add up a million numbers here and now, in milliseconds: the median of five times.
+
+    Where others share the processor it may take twice as long as a minute ago, and so does all that is measured.
+    """
+    times = []
+    for _ in range(_PACES):
+        began, total = time.perf_counter(), 0
+        for number in range(1_000_000):
+            total += number
+        times.append(time.perf_counter() - began)
+    return round(statistics.median(times) * 1e3)
+
+
 def how_it_runs() -> str:
     """Return whether riverrun's inner loops are ``compiled`` or ``interpreted`` in this process."""
     return "interpreted" if Path(panes.__file__).suffix == ".py" else "compiled"
@@ -164,10 +182,11 @@ class FiguresFile:
         found = self._document().get("figures", {})
         return dict(found) if isinstance(found, dict) else {}
 
-    def put(self, figure: Figure, size: str) -> None:
-        """Put one figure in the place of its last."""
+    def put(self, figure: Figure, size: str, paces: Sequence[float] = ()) -> None:
+        """Put one figure in the place of its last; ``paces`` are the machine's, before and after it was measured."""
         figures = self.read()
-        figures[figure.name] = {**figure.as_json(), "size": size, "how": how_it_runs()}
+        how = {"size": size, "how": how_it_runs(), "pace_ms": list(paces)}
+        figures[figure.name] = {**figure.as_json(), **how}
         self._write(figures)
 
     def _write(self, figures: Mapping[str, Json]) -> None:

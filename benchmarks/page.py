@@ -24,7 +24,8 @@ _INTRODUCTION: Final = """# Performance
 This page is written by `python -m benchmarks` from `build/bench.json`; do not edit it by hand.
 `make bench` measures it anew in a quarter of an hour, `make bench-full` with more rounds, events and state.
 Both run riverrun with its inner loops compiled, as the image has them (`make native`); a checkout by itself is
-interpreted. In detail below it says with each figure how it was measured.
+interpreted. In detail below it says with each figure how it was measured, and at which pace: what Python took to add up
+a million numbers before it and after it. Where others share the processor, a minute may have half the pace of another.
 
 Every figure is a ratio, or a time, whose two sides ran in one go: on the same broker, over the same records, with the
 same models and guarantees, in turn. What is given is the median of the rounds, and as its spread the greatest less the
@@ -143,6 +144,8 @@ def _details(figures: Mapping[str, Json]) -> str:
         lines.append(f"Rounds: {_listed(figure.get('rounds', [])) or 'one'}.\n")
         for part, found in figure.get("parts", {}).items():
             lines.append(f"- {part}: {found['value']} (reach {found['reach']})\n")
+        if figure.get("pace_ms"):
+            lines.append(f"- pace: {' and '.join(map(str, figure['pace_ms']))} ms\n")
         for what, value in figure.get("details", {}).items():
             lines.append(f"- {what}: {_told(value)}\n")
     return "".join(lines)

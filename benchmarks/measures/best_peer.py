@@ -45,7 +45,7 @@ _EXAMPLES_SHARE: Final = 0.31
 _DONE: Final = 0.9
 _EVALUATED_EVERY: Final = 1_000
 """Examples: riverrun's default, and what the peers do."""
-_EVENTS: Final = {"quick": 48_000, "full": 120_000}
+_EVENTS: Final = {"quick": 60_000, "full": 120_000}
 """Enough that starting, which some are quicker at than others, is little beside the work: with 20,000 the best peer
 came off a third worse.
 """

@@ -21,6 +21,9 @@ from services.catalogue import STAGES
 _SEEDS = 1_000
 _BUDGET_S = 120.0
 """Seconds of a processor: a minute on two cores. It took 64 when last measured, in 48 seconds beside other work."""
+_YARDSTICK = "total = 0\nfor number in range(4_000_000):\n    total += number"
+_YARDSTICK_S = 0.5
+"""Seconds of a processor that this takes, at the least, where the budget was set. A busy neighbour can double."""
 
 
 @pytest.mark.timeout(400)
@@ -28,12 +31,14 @@ def test_a_thousand_seeds() -> None:
     """Members come, go, crash, freeze and come back, stores and log fail, transactions are torn, stages move between
     chains; and in the end the judge finds nothing wrong. A failing seed is printed, shrunk, with how to repeat it.
 
-    On two cores it takes less than a minute, if it has them: what else the machine does meanwhile does not count.
+    On two cores it takes less than a minute, if it has them: what else the machine does meanwhile does not count, and
+    where it is slow just now the budget is larger.
     """
     shares = min(4, os.cpu_count() or 1)
     count = -(-_SEEDS // shares)
     command = [sys.executable, "-m", "riverrun.testing.simulation", "--count", str(count), "--seed"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    slow = _slowness(shares)
     before = _spent()
     running = [
         subprocess.Popen(
@@ -43,7 +48,16 @@ def test_a_thousand_seeds() -> None:
     ]
     said = [process.communicate()[0] for process in running]
     assert [process.returncode for process in running] == [0] * shares, "\n".join(said)
-    assert _spent() - before < _BUDGET_S
+    spent = _spent() - before
+    assert spent < _BUDGET_S * max(1.0, slow, _slowness(shares))
+
+
+def _slowness(shares: int) -> float:
+    """Return how many times longer the yardstick takes than it might, in as many processes at once."""
+    before = _spent()
+    running = [subprocess.Popen([sys.executable, "-c", _YARDSTICK]) for _ in range(shares)]
+    assert [process.wait() for process in running] == [0] * shares
+    return (_spent() - before) / shares / _YARDSTICK_S
 
 
 def _spent() -> float:

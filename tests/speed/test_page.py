@@ -45,5 +45,7 @@ def test_a_kept_count_of_instructions_says_why(how: str) -> None:
 def test_how_a_figure_was_measured_is_said(tmp_path: Path) -> None:
     """A figure of a compiled run beside one of an interpreted run: each says which it is."""
     file = FiguresFile(tmp_path / "bench.json")
-    file.put(Figure("chained", 0.7, 0.0), "quick")
-    assert f"### chained (quick, {how_it_runs()})" in page(file.read(), {})
+    file.put(Figure("chained", 0.7, 0.0), "quick", (120, 240))
+    text = page(file.read(), {})
+    assert f"### chained (quick, {how_it_runs()})" in text
+    assert "- pace: 120 and 240 ms" in text
