@@ -23,7 +23,7 @@ _BUDGET_S = 120.0
 """Seconds of a processor: a minute on two cores. It took 64 when last measured, in 48 seconds beside other work."""
 _YARDSTICK = "total = 0\nfor number in range(4_000_000):\n    total += number"
 _YARDSTICK_S = 0.5
-"""Seconds of a processor that this takes, at the least, where the budget was set. A busy neighbour can double."""
+"""Seconds of a processor that this takes, at the least, where the budget was set. A busy neighbour can double it."""
 
 
 @pytest.mark.timeout(400)
