@@ -69,7 +69,8 @@ def _flights(lab: Lab) -> Iterable[Figure]:
 
 def _steady(lab: Lab) -> Iterable[Figure]:
     # Half of what one process does flat out, measured here and now, over more than what it takes to get going.
-    flat_out = isolated(chained.riverrun_side, lab, isolated(publish_flights, lab, lab.size.events), "flat-out")
+    events = isolated(publish_flights, lab, 2 * lab.size.events)
+    flat_out = isolated(chained.riverrun_side, lab, events, "flat-out")
     yield from latency.measure(lab, flat_out.per_s / 2)
 
 

@@ -183,7 +183,7 @@ class FiguresFile:
         return dict(found) if isinstance(found, dict) else {}
 
     def put(self, figure: Figure, size: str, paces: Sequence[float] = ()) -> None:
-        """Put one figure in the place of its last; ``paces`` are the machine's, before and after it was measured."""
+        """Put one figure in the place of its last; ``paces`` are the machine's, before its group and after it."""
         figures = self.read()
         how = {"size": size, "how": how_it_runs(), "pace_ms": list(paces)}
         figures[figure.name] = {**figure.as_json(), **how}

@@ -1,4 +1,4 @@
-"""The year of flights, published once to the lab's broker for all sides to read."""
+"""The year of flights, published to the lab's broker for all sides to read."""
 
 from __future__ import annotations
 

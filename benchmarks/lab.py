@@ -42,6 +42,7 @@ _HEAP_MB = 6_144
 With 512 MiB it stopped all requests for 20 to 50 ms each second, at 1,000 events a second on two slow cores; with this,
 every ten seconds.
 """
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _HEAP_SHARE = 4
 """No more than this part of the machine's memory: a quarter."""
 _WARM_UP_S = 10.0
@@ -136,7 +137,10 @@ def open_lab(folder: Path, size: Size) -> Iterator[Lab]:
 
 
 def _memory_mb() -> int:
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+    """Return the memory that there is, of the machine or of the container that this runs in. MiB."""
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit = _CONTAINER_LIMIT.read_text(encoding="ascii").strip() if _CONTAINER_LIMIT.exists() else ""
+    return min(whole, int(limit)) >> 20 if limit.isdigit() else whole >> 20
 
 
 def warm_up(lab: Lab, seconds: float) -> None:

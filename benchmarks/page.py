@@ -24,8 +24,9 @@ _INTRODUCTION: Final = """# Performance
 This page is written by `python -m benchmarks` from `build/bench.json`; do not edit it by hand.
 `make bench` measures it anew in a quarter of an hour, `make bench-full` with more rounds, events and state.
 Both run riverrun with its inner loops compiled, as the image has them (`make native`); a checkout by itself is
-interpreted. In detail below it says with each figure how it was measured, and at which pace: what Python took to add up
-a million numbers before it and after it. Where others share the processor, a minute may have half the pace of another.
+interpreted. In detail below it says with each figure how it was measured, and, of newer ones, at which pace: what
+Python took to add up a million numbers before its group was measured and after it. Where others share the processor,
+one minute may have half the pace of another.
 
 Every figure is a ratio, or a time, whose two sides ran in one go: on the same broker, over the same records, with the
 same models and guarantees, in turn. What is given is the median of the rounds, and as its spread the greatest less the
@@ -62,10 +63,10 @@ this one pipeline, with confluent-kafka, fastavro and River, and no layer betwee
   the work is everybody's: decoding, windows, three models of River. What it takes without transactions and without a
   merge by time, Bytewax's processor time shows. A run ends when most examples are written and learned.
 - **latency** runs from the broker's append of an event until a read-committed consumer has its prediction,
-  **freshness** from the append of a label until a prediction by a model that has learned from it is there. One run of
-  the chain before them is not counted: the broker's compiler is still at work on what a chain asks of it. The bare
-  loop at half of riverrun's saturation is in the full benchmark: on a slow day it had 18.9 ms at the median and 81.6
-  at p99, where riverrun had 148.5.
+  **freshness** from the append of a label until a prediction by a model that has learned from it is there. They
+  come last, and one run of five services before them is not counted: the broker's compiler is at work for minutes on
+  what they ask of it. With `--only` it is less warm. The bare loop at half of riverrun's saturation is in the full
+  benchmark.
 - **flat_throughput** and **flat_memory** compare riverrun with itself, late and early in one long log.
 - **scale_2** is of the `score` stage alone, with a forest of fifty trees, which is the bottleneck wherever one is used.
   The broker and Redis are on the same two cores as the members, which is a handicap.

@@ -67,7 +67,7 @@ def main() -> int:
 
 
 def _measure(folder: Path, seconds: float, rounds: int) -> dict[str, object]:
-    # Java's optimizing compiler is on, as in production: an answer waits for the broker's.
+    # Java's optimizing compiler is on, as in production: an answer waits for the broker's. The heap is the small one.
     kafka, external = KafkaSettings(optimizing=True), read_external_servers(os.environ)
     with EmbeddedCluster(folder / "cluster", kafka=kafka, external=external) as cluster:
         environment = {**os.environ, **cluster.addresses.as_environment(), "RIVERRUN_DATA": str(folder / "data")}

@@ -115,7 +115,7 @@ def _middle(values: Sequence[float]) -> float:
 class _Run:
     """One layout of the pipeline, catching up with what is published and then kept at a steady rate.
 
-    Each run has the producers' topics made anew, and so folds the same flights as the others.
+    Each run has the producers' topics made anew, and so begins with the same flights as the others.
     """
 
     def __init__(self, lab: Lab, name: str, kind: str, rate: float) -> None:

@@ -31,8 +31,8 @@ PARTITIONS: Final = 4
 _NAME: Final = "scale"
 _FEATURES: Final = 10
 _LEARNED: Final = 1_000
-_FROM: Final = 0.2
-_TO: Final = 0.75
+_FROM: Final = 0.3
+_TO: Final = 0.8
 """Of all vectors. Members are not equally quick: later than this, one of them may have nothing left to do."""
 _LOOK_S: Final = 0.25
 """Seldom: to look takes the broker's time, which is one of the members' too."""

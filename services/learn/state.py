@@ -54,6 +54,8 @@ class LearnStateSettings:
         How many files are kept, the latter for each model.
     limits
         What opening a checkpoint may take.
+    followed
+        Whether scorers apart may wait for snapshots; one that is chained has the models themselves.
     """
 
     pipeline: str
@@ -63,6 +65,7 @@ class LearnStateSettings:
     keep_checkpoints: int = 2
     keep_snapshots: int = 20
     limits: Limits = DEFAULT_LIMITS
+    followed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +168,9 @@ class LearnState:
         return items
 
     def wants_writing(self) -> bool:
-        """Tell whether a snapshot has been taken, which those who score by themselves wait for."""
+        """Tell whether a snapshot has been taken, or is stored and not told of, which scorers apart wait for."""
         captures = self._core.captures
-        return bool(captures) and captures[0].taken.ready()
+        return self._settings.followed and bool(self._ready or (captures and captures[0].taken.ready()))
 
     def checkpoint(self, positions: Mapping[str, int]) -> None:
         """Write everything, unless nothing came since.

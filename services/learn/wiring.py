@@ -61,6 +61,7 @@ def _build(context: StageContext) -> Stage:
             code_hash=code_hash(pipeline),
             feature_set=context.codecs.feature_set,
             limits=Limits(context.settings.model_memory_mb),
+            followed="score" not in context.chained,
         ),
     )
     return Stage(_NAME, core, (state,))

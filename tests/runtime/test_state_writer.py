@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from riverrun.models.store import ModelStoreUnavailableError
 from riverrun.records.items import ModelVersion
 from riverrun.records.topics import Kind
 from riverrun.runtime import state_writer
@@ -15,6 +16,7 @@ from riverrun.runtime.ports import KeyValueStore, PartialEntry
 from riverrun.runtime.worker import Worker
 from riverrun.testing.partial_store import MemoryPartialStore
 from services.features import state
+from services.learn.state import LearnState
 from tests.runtime.worlds import MemoryWorld, messages
 
 INTERVAL_MS = 400
@@ -126,19 +128,49 @@ def test_under_a_backlog_all_states_are_written_at_once(memory: MemoryWorld) -> 
     assert all(set(notes) == STATES for notes in written[1:])
 
 
-def test_a_snapshot_is_told_of_at_once(memory: MemoryWorld) -> None:
-    """Whoever scores by itself waits for it, and need not wait for the state interval too."""
-    settings = memory.small.settings
-    memory.small.settings = replace(settings, state_interval_ms=1_000_000)
+def learner_apart(memory: MemoryWorld, interval_ms: int) -> tuple[Worker, int]:
+    """Let everybody but the learner work; return a learner that has not begun, and how many examples wait for it."""
+    memory.small.settings = replace(memory.small.settings, state_interval_ms=interval_ms)
     memory.publish(messages(200))
     memory.run("ingest+features+score+labels")
-    examples = memory.records(Kind.EXAMPLES, 0)
-    learner = memory.member("learn", batch_limit=15)
-    for _ in range(len(examples)):
+    return memory.member("learn", batch_limit=15), len(memory.records(Kind.EXAMPLES, 0))
+
+
+def let(memory: MemoryWorld, learner: Worker, rounds: int) -> set[int]:
+    """Let a learner work for so many rounds; return the positions of the versions that were told of by then."""
+    for _ in range(rounds):
         learner.round()
         memory.memory.advance(10)
-    told = {item.position for item, _ in memory.items(Kind.MODELS) if isinstance(item, ModelVersion)}
+    return {item.position for item, _ in memory.items(Kind.MODELS) if isinstance(item, ModelVersion)}
+
+
+def test_a_snapshot_is_told_of_at_once(memory: MemoryWorld) -> None:
+    """Whoever scores by itself waits for it, and need not wait for the state interval too."""
+    learner, examples = learner_apart(memory, interval_ms=1_000_000)
     every = memory.small.pipeline.snapshot_every
-    assert len(examples) > 3 * every
-    assert told == set(range(every, len(examples) + 1, every))
+    assert examples > 3 * every
+    assert let(memory, learner, examples) == set(range(every, examples + 1, every))
+    learner.leave()
+
+
+def test_a_snapshot_that_cannot_be_stored_is_tried_again_by_and_by(
+    memory: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the model store is away it is asked once an interval, and a commit record says so."""
+    tries: list[int] = []
+
+    def refuse(state: LearnState, *, wait: bool) -> None:
+        del state, wait
+        tries.append(1)
+        raise ModelStoreUnavailableError("the model store is away")
+
+    learner, examples = learner_apart(memory, INTERVAL_MS)
+    with monkeypatch.context() as away:
+        away.setattr(LearnState, "_store_captures", refuse)
+        rounds = 10 * INTERVAL_MS // 10
+        assert not let(memory, learner, rounds)
+        assert 5 <= len(tries) <= 12, len(tries)
+        assert "model_store_away" in memory.progress("learn").degraded
+    every = memory.small.pipeline.snapshot_every
+    assert let(memory, learner, 2 * INTERVAL_MS // 10) == set(range(every, examples + 1, every))
     learner.leave()

@@ -24,6 +24,8 @@ _BUDGET_S = 120.0
 _YARDSTICK = "total = 0\nfor number in range(4_000_000):\n    total += number"
 _YARDSTICK_S = 0.5
 """Seconds of a processor that this takes, at the least, where the budget was set. A busy neighbour can double it."""
+_SLOWEST = 2.5
+"""So many times slower, at most, counts as the machine's."""
 
 
 @pytest.mark.timeout(400)
@@ -49,13 +51,14 @@ def test_a_thousand_seeds() -> None:
     said = [process.communicate()[0] for process in running]
     assert [process.returncode for process in running] == [0] * shares, "\n".join(said)
     spent = _spent() - before
-    assert spent < _BUDGET_S * max(1.0, slow, _slowness(shares))
+    allowed = _BUDGET_S * min(_SLOWEST, max(1.0, slow, _slowness(shares)))
+    assert spent < allowed
 
 
 def _slowness(shares: int) -> float:
     """Return how many times longer the yardstick takes than it might, in as many processes at once."""
     before = _spent()
-    running = [subprocess.Popen([sys.executable, "-c", _YARDSTICK]) for _ in range(shares)]
+    running = [subprocess.Popen([sys.executable, "-I", "-S", "-c", _YARDSTICK]) for _ in range(shares)]
     assert [process.wait() for process in running] == [0] * shares
     return (_spent() - before) / shares / _YARDSTICK_S
 

@@ -44,7 +44,7 @@ class KafkaSettings:
     Attributes
     ----------
     heap_mb : int
-        Largest Java heap, in MiB.
+        Largest Java heap, in MiB; where ``optimizing``, it has all of it from the start.
     die_with_parent : bool
         See `Server`.
     tls, credentials : optional

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import cache, partial
 from importlib import import_module
 from types import ModuleType
 
@@ -132,6 +133,9 @@ def _schema_ids(log: KafkaLog, topology: Topology, properties: Mapping[str, str]
         return registry
     topic = topology.names[Kind.SCHEMAS]
 
+    # One for all, made when there is something to be told: a new pipeline tells of one id after another.
+    made = cache(partial(kafka_producer, properties))
+
     def publish(pairs: Sequence[tuple[bytes, bytes]]) -> None:
         refused: list[KafkaError] = []
 
@@ -140,7 +144,7 @@ def _schema_ids(log: KafkaLog, topology: Topology, properties: Mapping[str, str]
             if error is not None:
                 refused.append(error)
 
-        producer = kafka_producer(properties)
+        producer = made()
         try:
             # Until a broker is connected the client cannot ask for its id, and tries again half a second later.
             producer.list_topics(topic, timeout=_PUBLISH_TIMEOUT_S)

@@ -65,7 +65,7 @@ def has_more_objects(root: object, most: int) -> bool:
     >>> has_more_objects([1.5, 2.5, 3.5], 3), has_more_objects([1.5, 2.5, 3.5], 4)
     (True, False)
     """
-    return next(islice(_reached(root), most, None), None) is not None
+    return any(True for _ in islice(_reached(root), most, None))
 
 
 def _reached(root: object) -> Iterator[object]:

@@ -20,7 +20,10 @@ class Failpoint(ExplainedCode):
 
     BEFORE_COMMIT = "before-commit", "A batch is folded and sent; it is not committed."
     AFTER_COMMIT = "after-commit", "A batch is committed; no state reflects it yet."
-    BEFORE_STATE = "before-state", "Trailing state is about to be written, for the first of the stages."
+    BEFORE_STATE = (
+        "before-state",
+        "Trailing state is about to be written, for the first of the stages or for one out of turn.",
+    )
     BETWEEN_STATES = "between-states", "One stage's state is written; those of the stages after it are not."
     BEFORE_POINTER = "before-pointer", "Snapshots are in the model store; no record points at them yet."
     IN_RESTORE = "in-restore", "A stage's state is loaded and not yet brought up to what was committed."

@@ -90,8 +90,7 @@ class StateWriter:
                 return
         self._round = None
         if self.trouble:
-            now = self._deployment.clocks.monotonic()
-            self._at = now + max(self._interval, self._deployment.settings.backoff_first_ms / 1000)
+            self._at = self._after_trouble()
         elif calm:
             self._at = self._began + _CALM_SHARE * self._interval
         else:
@@ -103,14 +102,25 @@ class StateWriter:
         return not self.trouble and any(state.wants_writing() for _, state in self._prompt)
 
     def write_awaited(self) -> None:
-        """Write what somebody waits for, and nothing else."""
+        """Write what somebody waits for, and nothing else; if it cannot be, a whole round decides later."""
+        errors = []
         for runner, state in self._prompt:
             if state.wants_writing():
                 self._deployment.reach(Failpoint.BEFORE_STATE)
                 error = self._flush(runner, state)
                 if error is not None:
-                    self._unwritten = True
-                    self.trouble = str(error)
+                    errors.append(error)
+        if errors:
+            self._instruments.stored(errors)
+            self.trouble = str(errors[-1])
+            self._unwritten, self._round = True, None
+            self._at = self._after_trouble()
+        else:
+            self._at = max(self._at, self._deployment.clocks.monotonic() + _NEXT_SHARE * self._interval)
+
+    def _after_trouble(self) -> float:
+        settings = self._deployment.settings
+        return self._deployment.clocks.monotonic() + max(self._interval, settings.backoff_first_ms / 1000)
 
     def write_all(self) -> None:
         """Write everything that has been committed, in a round of its own; nothing may be `deferred`."""
