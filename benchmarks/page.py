@@ -147,6 +147,8 @@ def _details(figures: Mapping[str, Json]) -> str:
             lines.append(f"- {part}: {found['value']} (reach {found['reach']})\n")
         if figure.get("pace_ms"):
             lines.append(f"- pace: {' and '.join(map(str, figure['pace_ms']))} ms\n")
+        else:
+            lines.append("- pace: not noted; the broker's heap was 512 MiB then\n")
         for what, value in figure.get("details", {}).items():
             lines.append(f"- {what}: {_told(value)}\n")
     return "".join(lines)
