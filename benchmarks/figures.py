@@ -182,7 +182,7 @@ class FiguresFile:
         found = self._document().get("figures", {})
         return dict(found) if isinstance(found, dict) else {}
 
-    def put(self, figure: Figure, size: str, paces: Sequence[float] = ()) -> None:
+    def put(self, figure: Figure, size: str, paces: Sequence[int]) -> None:
         """Put one figure in the place of its last; ``paces`` are the machine's, before its group and after it."""
         figures = self.read()
         how = {"size": size, "how": how_it_runs(), "pace_ms": list(paces)}

@@ -31,7 +31,7 @@ from riverrun.runtime.deployment import Deployment
 from riverrun.runtime.ports import TopicSpec
 
 RATE: Final = 1_000.0
-WARM_UP: Final = 4_000
+_WARM_UP: Final = 4_000
 """Flights that are published before the steady part."""
 _SECONDS: Final = 12
 _WARM_UP_MS: Final = 5_000
@@ -122,7 +122,7 @@ class _Run:
         self._lab = lab
         self._name = name
         self._kind = kind
-        isolated(publish_flights, lab, WARM_UP)
+        isolated(publish_flights, lab, _WARM_UP)
         self._rate = rate
         self._make = fresh_flights_pipeline if kind == "separate" else flights_pipeline
         self._deployment = lab.connect(self._make(name))
@@ -147,7 +147,7 @@ class _Run:
                 self._await_learned()
             starts = {topic: log.high_watermark(topic, 0) for topic in (_ANNOUNCED, _LABELS)}
             watch = Watch(log, self._predictions)
-            isolated(publish_steadily, self._lab, WARM_UP, count, self._rate)
+            isolated(publish_steadily, self._lab, _WARM_UP, count, self._rate)
             self._await_caught_up()
             watch.close()
         announced = appended(log, _ANNOUNCED, starts[_ANNOUNCED])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 import schemas
 from riverrun.adapters.kafka_errors import unavailable
@@ -133,8 +133,13 @@ def _schema_ids(log: KafkaLog, topology: Topology, properties: Mapping[str, str]
         return registry
     topic = topology.names[Kind.SCHEMAS]
 
-    # One for all, made when there is something to be told: a new pipeline tells of one id after another.
-    made = cache(partial(kafka_producer, properties))
+    @cache
+    def connected() -> Producer:
+        # One for all, made when there is something to be told: a new pipeline tells of one id after another. Until a
+        # broker is connected the client cannot ask for its own id, and tries again half a second later.
+        producer = kafka_producer(properties)
+        producer.list_topics(topic, timeout=_PUBLISH_TIMEOUT_S)
+        return producer
 
     def publish(pairs: Sequence[tuple[bytes, bytes]]) -> None:
         refused: list[KafkaError] = []
@@ -144,10 +149,8 @@ def _schema_ids(log: KafkaLog, topology: Topology, properties: Mapping[str, str]
             if error is not None:
                 refused.append(error)
 
-        producer = made()
         try:
-            # Until a broker is connected the client cannot ask for its id, and tries again half a second later.
-            producer.list_topics(topic, timeout=_PUBLISH_TIMEOUT_S)
+            producer = connected()
             for key, value in pairs:
                 producer.produce(topic, value, key, 0, delivered)
         except KafkaException as error:

@@ -39,7 +39,7 @@ class SchemaLedger:
         # The topic was lost or is new: the file still knows what old records mean.
         lost = {place: entry for place, entry in self._kept().items() if place not in found}
         if lost:
-            # All at once: one after another, a first start would take a fifth of a second for each.
+            # All at once: a first start waits for the broker's answer one time, not for each.
             self._publish([_pair(entry) for entry in lost.values()])
         return [*found.values(), *lost.values()]
 

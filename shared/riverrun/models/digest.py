@@ -29,7 +29,6 @@ from array import array
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
-from math import copysign
 from typing import Final, cast
 
 import numpy as np
@@ -248,21 +247,13 @@ def _settled(items: defaultdict[object, object]) -> dict[object, object]:
         kept = dict(items)
     else:
         kind, encoding = blank
-        if encoding == _ZERO:
-            kept = {key: value for key, value in items.items() if not _is_zero(value)}
-        else:
-            kept = {
-                key: value for key, value in items.items() if type(value) is not kind or _encoding(value) != encoding
-            }
+        # Looked up once: weights are many.
+        encode = _LEAVES.get(kind, _encoding)
+        kept = {key: value for key, value in items.items() if type(value) is not kind or encode(value) != encoding}
     kinds = set(map(type, kept))
     if kinds <= {str} or kinds <= {int}:
         return {key: kept[key] for key in sorted(cast("dict[str, object]", kept))}
     return dict(sorted(kept.items(), key=lambda item: _encoding(item[0])))
-
-
-def _is_zero(value: object) -> bool:
-    """Tell whether a value is the float 0.0, which -0.0 is not; quicker than by its encoding, as weights are many."""
-    return type(value) is float and value == 0.0 and copysign(1.0, value) > 0.0
 
 
 def _blank(factory: Callable[[], object] | None) -> tuple[type, bytes] | None:
@@ -366,7 +357,6 @@ _NEW: Final = object().__reduce_ex__(4)[0]
 
 _FLOAT = struct.Struct("<cd").pack
 _COMPLEX = struct.Struct("<cdd").pack
-_ZERO: Final = _FLOAT(b"d", 0.0)
 
 
 def _leaves() -> dict[type, Callable[[object], bytes]]:

@@ -103,17 +103,17 @@ class StateWriter:
 
     def write_awaited(self) -> None:
         """Write what somebody waits for, and nothing else; if it cannot be, a whole round decides later."""
-        errors = []
+        errors: list[UnavailableError] = []
         for runner, state in self._prompt:
             if state.wants_writing():
                 self._deployment.reach(Failpoint.BEFORE_STATE)
-                error = self._flush(runner, state)
-                if error is not None:
+                try:
+                    self._flush(runner, state)
+                except UnavailableError as error:
                     errors.append(error)
         if errors:
-            self._instruments.stored(errors)
-            self.trouble = str(errors[-1])
-            self._unwritten, self._round = True, None
+            self._note(errors)
+            self._round = None
             self._at = self._after_trouble()
         else:
             self._at = max(self._at, self._deployment.clocks.monotonic() + _NEXT_SHARE * self._interval)
@@ -150,24 +150,21 @@ class StateWriter:
                             if not state.write_ahead():
                                 break
                             yield
+                    self._flush(runner, state)
                 except UnavailableError as error:
+                    # State may trail for as long as it must, each by itself; the log has everything.
                     errors.append(error)
-                    continue
-                failed = self._flush(runner, state)
-                if failed is not None:
-                    errors.append(failed)
-        self._instruments.stored(errors)
-        self.trouble = str(errors[-1]) if errors else ""
-        self._unwritten = self._unwritten or bool(errors or self.deferred)
+        self._note(errors)
 
-    def _flush(self, runner: StageRunner, state: TrailingState) -> UnavailableError | None:
-        """Write one state; return why it could not be written."""
-        try:
-            sent = state.flush(runner.reflected())
-        except UnavailableError as error:
-            # State may trail for as long as it must, each by itself; the log has everything.
-            return error
+    def _flush(self, runner: StageRunner, state: TrailingState) -> None:
+        """Write one state, and keep what may be told of it now."""
+        sent = state.flush(runner.reflected())
         if sent:
             self.deferred.extend((runner, item) for item in sent)
             self._deployment.reach(Failpoint.BEFORE_POINTER)
-        return None
+
+    def _note(self, errors: list[UnavailableError]) -> None:
+        """Note what could not be written, if anything."""
+        self._instruments.stored(errors)
+        self.trouble = str(errors[-1]) if errors else ""
+        self._unwritten = self._unwritten or bool(errors or self.deferred)
