@@ -152,6 +152,35 @@ def test_unfit_models_are_refused(factory: Callable[[], object], task: Task, mes
         make_learner(Definition("m", factory), task)
 
 
+def test_a_definition_is_examined_once() -> None:
+    """Opening a partition builds no more than it needs; what has no hash, or was refused, is examined again."""
+    built: list[object] = []
+
+    def make() -> object:
+        built.append(None)
+        return Answers(len(built) if irreproducible else None)
+
+    @dataclass
+    class Unhashable:
+        def __call__(self) -> object:
+            return make()
+
+    irreproducible = True
+    for _ in range(2):
+        with pytest.raises(ModelError, match="not reproducible"):
+            make_learner(Definition("m", make), BINARY)
+    irreproducible = False
+    first = make_learner(Definition("m", make), BINARY)
+    built.clear()
+    second = make_learner(Definition("m", make), BINARY)
+    assert len(built) == 1
+    assert second.estimator is not first.estimator
+    built.clear()
+    for _ in range(2):
+        make_learner(Definition("m", Unhashable()), BINARY)
+    assert len(built) == 6
+
+
 def test_features_keep_their_order_and_lose_what_is_missing() -> None:
     """A vector becomes a dict in the vector's order, without its missing values."""
     assert list(features_of(("b", "a", "c"), (1, None, 0)).items()) == [("b", 1), ("c", 0)]

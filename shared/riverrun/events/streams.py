@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from riverrun.events.stream import IngestStream, Rule
 from riverrun.pipeline import Expression, FieldRef, Pipeline, compile_expression, describe, fields_in
@@ -21,9 +22,7 @@ def streams_of(pipeline: Pipeline, schemas: Sequence[StreamSchema]) -> tuple[Ing
     schemas
         The schemas of its streams, as ``Codecs.streams`` holds them.
     """
-    rules: dict[str, list[Rule]] = {}
-    for expression in pipeline.rules:
-        rules.setdefault(_stream_of(expression), []).append(Rule(describe(expression), compile_expression(expression)))
+    rules = _rules_of(pipeline)
     joined = {pipeline.predict_on.name, pipeline.label_stream.name}
     by_name = {stream.name: stream for stream in pipeline.streams}
     return tuple(
@@ -35,6 +34,15 @@ def streams_of(pipeline: Pipeline, schemas: Sequence[StreamSchema]) -> tuple[Ing
         )
         for schema in schemas
     )
+
+
+@lru_cache(maxsize=8)
+def _rules_of(pipeline: Pipeline) -> Mapping[str, Sequence[Rule]]:
+    """Return the compiled rules by stream: once for all partitions."""
+    rules: dict[str, list[Rule]] = {}
+    for expression in pipeline.rules:
+        rules.setdefault(_stream_of(expression), []).append(Rule(describe(expression), compile_expression(expression)))
+    return rules
 
 
 def _stream_of(rule: Expression) -> str:

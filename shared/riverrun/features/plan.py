@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from riverrun.features.entities import EntityOf, entity_of
@@ -132,7 +133,7 @@ class FeaturePlan:
 
     @classmethod
     def compile(cls, pipeline: Pipeline) -> FeaturePlan:
-        """Compile the features of a pipeline.
+        """Compile the features of a pipeline; once, however many partitions are opened one after another.
 
         Raises
         ------
@@ -141,7 +142,7 @@ class FeaturePlan:
         ExpressionError
             If an expression has no kind.
         """
-        return cls.of(pipeline.predict_on, pipeline.features)
+        return _plan_of(pipeline)
 
     @classmethod
     def of(cls, predict_on: Stream, features: Mapping[str, Expression]) -> FeaturePlan:
@@ -169,6 +170,12 @@ class FeaturePlan:
             return lambda _fields: results[slot]
 
         return tuple(compile_expression(feature, read) for feature in self._features)
+
+
+@lru_cache(maxsize=8)
+def _plan_of(pipeline: Pipeline) -> FeaturePlan:
+    """Return a pipeline's plan: it never changes, so all its partitions share one."""
+    return FeaturePlan.of(pipeline.predict_on, pipeline.features)
 
 
 class _Builder:

@@ -20,8 +20,9 @@ results are too.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Final, Literal, Protocol, cast
+from collections.abc import Callable, Hashable, Mapping
+from functools import lru_cache
+from typing import Final, Literal, Protocol, TypeGuard, cast
 
 from river import base
 
@@ -320,6 +321,15 @@ def make_learner(definition: ModelDefinition, task: Task) -> Learner:
         If it does not fit the task, cannot be digested, or is not reproducible: two fresh copies of it
         differ.
     """
+    # A definition does not change: each partition that is opened need not look again at what it builds.
+    untaught = _examined_once(definition, task) if _is_hashable(definition) else _examined(definition, task)
+    estimator = definition.build()
+    in_fixed_order(estimator)
+    return _adapter(definition.name, task, estimator)(definition.name, definition.seed, estimator, untaught)
+
+
+def _examined(definition: ModelDefinition, task: Task) -> str:
+    """Return the digest of an untaught model if being asked changes it, else nothing; raise as `make_learner`."""
     estimator, twin = definition.build(), definition.build()
     in_fixed_order(estimator)
     in_fixed_order(twin)
@@ -335,8 +345,20 @@ def make_learner(definition: ModelDefinition, task: Task) -> Learner:
         )
     adapter = _adapter(definition.name, task, estimator)
     adapter(definition.name, definition.seed, twin).predict({"x": 1.0})
-    restless = digest(twin) != untaught
-    return adapter(definition.name, definition.seed, estimator, untaught if restless else "")
+    return untaught if digest(twin) != untaught else ""
+
+
+@lru_cache(maxsize=64)
+def _examined_once(definition: Hashable, task: Task) -> str:
+    return _examined(cast("ModelDefinition", definition), task)
+
+
+def _is_hashable(definition: object) -> TypeGuard[Hashable]:
+    try:
+        hash(definition)
+    except TypeError:  # a factory need not be
+        return False
+    return True
 
 
 def _adapter(name: str, task: Task, estimator: object) -> type[Learner]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from functools import cache
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from riverrun.records.items import Item
 
@@ -95,3 +96,19 @@ class WantsWriting(TrailingState, Protocol):
     def wants_writing(self) -> bool:
         """Tell whether a ``flush`` now would return items that somebody waits for."""
         ...
+
+
+def writes_ahead(state: TrailingState) -> TypeGuard[WritesAhead]:
+    """Tell whether a state bears to be written little by little."""
+    return _provides(type(state), WritesAhead)
+
+
+def wants_writing(state: TrailingState) -> TypeGuard[WantsWriting]:
+    """Tell whether others wait for a state to be written."""
+    return _provides(type(state), WantsWriting)
+
+
+@cache
+def _provides(kind: type, protocol: type) -> bool:
+    """Look for a protocol's methods in a class: once, since looking takes longer than what is then called."""
+    return issubclass(kind, protocol)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from riverrun.models.signing import KeyRing, create_key, key_ring
@@ -27,12 +28,17 @@ def model_keys(data_folder: Path, environment: Mapping[str, str] | None = None) 
     return create_key(data_folder / "keys" / "model.key")
 
 
+@lru_cache(maxsize=8)
 def code_hash(pipeline: Pipeline) -> str:
-    """Return the SHA-256 of the pipeline file, 16 hexadecimal digits; empty for one made in a notebook."""
+    """Return the SHA-256 of the pipeline file, 16 hexadecimal digits; empty for one made in a notebook.
+
+    The file is read once: what is written there later is not what this process runs.
+    """
     file = _file(pipeline)
     return hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file is not None else ""
 
 
+@lru_cache(maxsize=8)
 def code_modules(pipeline: Pipeline) -> frozenset[str]:
     """Return the modules whose classes may be part of a model, beside River's: the pipeline file's own."""
     file = _file(pipeline)

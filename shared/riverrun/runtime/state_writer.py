@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from riverrun.errors import UnavailableError
 from riverrun.records.items import Item
 from riverrun.runtime.chain import Chain
-from riverrun.runtime.core import TrailingState, WantsWriting, WritesAhead
+from riverrun.runtime.core import TrailingState, wants_writing, writes_ahead
 from riverrun.runtime.deployment import Deployment
 from riverrun.runtime.failpoints import Failpoint
 from riverrun.runtime.instruments import Instruments
@@ -67,7 +67,7 @@ class StateWriter:
         self._began = 0.0
         self._unwritten = False
         places = [(runner, state) for runner in chain.runners for state in runner.stage.states]
-        self._prompt = [(runner, state) for runner, state in places if isinstance(state, WantsWriting)]
+        self._prompt = [(runner, state) for runner, state in places if wants_writing(state)]
 
     def committed(self) -> None:
         """Note that there is something to be written."""
@@ -145,7 +145,7 @@ class StateWriter:
                 self._deployment.reach(point)
                 point = Failpoint.BETWEEN_STATES
                 try:
-                    if isinstance(state, WritesAhead):
+                    if writes_ahead(state):
                         for _ in range(_STEPS_AHEAD):
                             if not state.write_ahead():
                                 break

@@ -75,10 +75,11 @@ class MemoryReader:
         return records
 
     def _trouble(self) -> LogUnavailableError | None:
-        place = f"{self._partition.topic}[{self._partition.number}]"
+        partition = self._partition
         if self._log.fails(Failure.READ):
-            return LogUnavailableError(f"cannot read {place}: told to fail")
-        if not self._partition.start <= self._offset <= self._log.view(self._partition).high_watermark:
+            return LogUnavailableError(f"cannot read {partition.topic}[{partition.number}]: told to fail")
+        if not partition.start <= self._offset <= self._log.view(partition).high_watermark:
+            place = f"{partition.topic}[{partition.number}]"
             return LogUnavailableError(f"cannot read {place}: offset {self._offset} is out of range")
         return None
 
