@@ -24,7 +24,7 @@ from services.catalogue import STAGES
 _SEEDS = 1_000
 _BUDGET = 60.0
 """For a seed, in copies of `_SAMPLE`; it takes about 40. Machines differ by a factor of three, and one from hour to
-hour by two: so both are measured in one run. Where the thousand seeds once took 64 s of a processor, this allows them 82."""
+hour by two: so both are measured in one run. Where the seeds once took 64 s of a processor, this allows them 82."""
 _SAMPLE = [{str(n): [n, float(n), {"k": (n, str(n))}] for n in range(20)} for _ in range(20)]
 
 
