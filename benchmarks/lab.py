@@ -8,9 +8,10 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Final
 
 from confluent_kafka.admin import AdminClient
 
@@ -32,6 +33,8 @@ from services.catalogue import STAGES
 
 FIVE_STAGES = ("ingest", "features", "score", "labels", "learn")
 """All that have something to do where nobody asked for a watch for drift, in the order in which an event meets them."""
+APART: Final = "five services apart"
+"""What `Lab.seen` calls that."""
 _BATCH = 2_000
 _IDLE_S = 0.001
 _SETTLE_S = 0.05
@@ -85,11 +88,14 @@ class Lab:
         Data of the runs.
     size
         How much to measure.
+    seen
+        What the broker's compiler has met until now, so that nobody need show it again: ``APART``, say.
     """
 
     environment: Mapping[str, str]
     folder: Path
     size: Size
+    seen: set[str] = field(default_factory=set)
 
     @property
     def addresses(self) -> Addresses:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import resource
 import statistics
 import time
@@ -11,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
-from riverrun.river_imports import import_river
+from benchmarks.processes import COPIED
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -103,9 +102,7 @@ def isolated(
 
     Function and arguments must be picklable; what it raises is raised here.
     """
-    context = multiprocessing.get_context("spawn")
-    # River as riverrun imports it, without what its estimators here do not need, on both sides.
-    with ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=import_river) as pool:
+    with ProcessPoolExecutor(max_workers=1, mp_context=COPIED) as pool:
         return pool.submit(function, *arguments, **named).result()
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.lab import Lab, stages
+from benchmarks.processes import COPIED, FROM_NOTHING
 from riverrun.launch.process import run_until_stopped
 from riverrun.pipeline import Pipeline
 from riverrun.runtime.worker import Worker
@@ -29,15 +29,19 @@ def serve(lab: Lab, make: MakePipeline, name: str, chains: Chains) -> None:
 
 
 @contextlib.contextmanager
-def services(lab: Lab, make: MakePipeline, name: str, layouts: Sequence[Chains]) -> Iterator[list[int]]:
+def services(
+    lab: Lab, make: MakePipeline, name: str, layouts: Sequence[Chains], *, from_nothing: bool = False
+) -> Iterator[list[int]]:
     """Run a process for each of the layouts meanwhile; gives their process ids. They drain at the end, all at once.
+
+    Made ``from_nothing``, they import all that they need themselves.
 
     Raises
     ------
     RuntimeError
         If one ends with an error.
     """
-    context = multiprocessing.get_context("spawn")
+    context = FROM_NOTHING if from_nothing else COPIED
     processes = [context.Process(target=serve, args=(lab, make, name, chains)) for chains in layouts]
     for process in processes:
         process.start()
@@ -57,9 +61,11 @@ def services(lab: Lab, make: MakePipeline, name: str, layouts: Sequence[Chains])
 
 
 @contextlib.contextmanager
-def service(lab: Lab, make: MakePipeline, name: str, *chains: Sequence[str]) -> Iterator[int]:
+def service(
+    lab: Lab, make: MakePipeline, name: str, *chains: Sequence[str], from_nothing: bool = False
+) -> Iterator[int]:
     """Run one process with these chains meanwhile; gives its process id. As `services`."""
-    with services(lab, make, name, [chains]) as (process,):
+    with services(lab, make, name, [chains], from_nothing=from_nothing) as (process,):
         yield process
 
 

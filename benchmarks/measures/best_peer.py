@@ -26,7 +26,7 @@ from benchmarks.bare.chained import ChainSettings
 from benchmarks.figures import Figure
 from benchmarks.flight_pipeline import flights_pipeline
 from benchmarks.flights import publish_flights
-from benchmarks.lab import FIVE_STAGES, Lab
+from benchmarks.lab import APART, FIVE_STAGES, Lab
 from benchmarks.measures.chained import bare_settings
 from benchmarks.rounds import in_turn, isolated, median_and_spread
 from benchmarks.service import await_, processor_s, services
@@ -105,6 +105,7 @@ def measure(lab: Lab) -> Figure:
     is_quick = lab.size.name == "quick"
     # The broker's compiler learns what its programs do in a few runs of them, whoever makes them.
     riverrun_side(lab, "peer-warm-up", events)
+    lab.seen.add(APART)
     notes = dict(ABSENT)
     able = []
     for peer in PEERS:

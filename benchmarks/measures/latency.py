@@ -8,7 +8,6 @@ brings a label to the first prediction by a model that has learned from it. Both
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -17,9 +16,10 @@ from benchmarks.bare import chained as bare
 from benchmarks.figures import Figure
 from benchmarks.flight_pipeline import FRESH_EVERY, flights_pipeline, fresh_flights_pipeline
 from benchmarks.flights import publish_flights, publish_steadily
-from benchmarks.lab import FIVE_STAGES, Lab
+from benchmarks.lab import APART, FIVE_STAGES, Lab
 from benchmarks.measures.chained import bare_settings
 from benchmarks.percentiles import percentile
+from benchmarks.processes import COPIED
 from benchmarks.rounds import in_turn, isolated, median_and_spread
 from benchmarks.service import await_, services
 from examples.flights.arrivals import Watch, appended
@@ -73,8 +73,9 @@ def measure(lab: Lab, half_of_saturation: float) -> tuple[Figure, Figure]:
     half_of_saturation
         Events a second of the second part.
     """
-    # Not counted: while the broker's compiler learns what five services ask of it, it takes half a processor or more.
-    _Run(lab, "latency-warm-up", "separate", RATE).measure()
+    if APART not in lab.seen:
+        # Not counted: while the broker's compiler learns what they ask of it, it takes half a processor or more.
+        _Run(lab, "latency-warm-up", "separate", RATE).measure()
     layouts = {
         "chained": ("chained", RATE),
         "bare": ("bare", RATE),
@@ -224,7 +225,7 @@ def _examples(deployment: Deployment) -> Iterator[tuple[int, bytes]]:
 
 @contextlib.contextmanager
 def _bare_service(lab: Lab, name: str) -> Iterator[None]:
-    process = multiprocessing.get_context("spawn").Process(target=serve_bare, args=(lab, name))
+    process = COPIED.Process(target=serve_bare, args=(lab, name))
     process.start()
     try:
         yield

@@ -82,7 +82,7 @@ class _Restarts:
         self._publish(1)
         watch = Watch(self._deployment.log, self._predictions)
         began = time.time()
-        with service(self._lab, pipeline, self._name, FIVE_STAGES):
+        with service(self._lab, pipeline, self._name, FIVE_STAGES, from_nothing=True):
             await_(f"the first prediction of {self._name}", lambda: bool(watch.seen), _LIMIT_S)
         watch.close()
         return watch.seen[0][0] / 1000 - began

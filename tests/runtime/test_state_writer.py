@@ -153,6 +153,18 @@ def test_a_snapshot_is_told_of_at_once(memory: MemoryWorld) -> None:
     learner.leave()
 
 
+def test_a_snapshot_is_told_of_before_the_next_batch(memory: MemoryWorld) -> None:
+    """The round that has caught up, and so writes snapshots, tells of them too: the next batch may take long."""
+    learner, examples = learner_apart(memory, interval_ms=1_000_000)
+    every = memory.small.pipeline.snapshot_every
+    rounds = 0
+    while not (told := let(memory, learner, 1)) and rounds < examples:
+        rounds += 1
+    folded = sum(place.next for place in memory.progress("learn").inputs)
+    assert told == set(range(every, folded + 1, every))
+    learner.leave()
+
+
 def test_a_snapshot_that_cannot_be_stored_is_tried_again_by_and_by(
     memory: MemoryWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

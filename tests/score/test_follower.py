@@ -256,6 +256,29 @@ def test_a_file_beyond_the_limit_is_not_fetched(published: tuple[Path, list[Mode
         follower.close()
 
 
+def test_the_champion_is_loaded_first(
+    open_follower: Open, published: tuple[Path, list[ModelVersion]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever came first: the others serve nobody yet."""
+    read = ModelStore.read
+    loaded: list[str] = []
+
+    def noted(store: ModelStore, path: str, **named: int) -> bytes:
+        loaded.append(path.split("/")[1])
+        return read(store, path, **named)
+
+    monkeypatch.setattr(ModelStore, "read", noted)
+    for champion in MODELS:
+        loaded.clear()
+        follower = open_follower()
+        follower.offer(ModelAlias("champion", champion, "someone", "because", Source("p.examples", 0, 1)))
+        for item in published[1]:
+            follower.offer(item)
+        follower.settle()
+        assert loaded[0] == champion
+        assert set(loaded) == set(MODELS)
+
+
 def test_alias_decides_the_champion(open_follower: Open, published: tuple[Path, list[ModelVersion]]) -> None:
     """The champion alias puts a model first; other aliases and unknown models change nothing."""
     follower = open_follower()

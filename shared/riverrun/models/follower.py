@@ -275,7 +275,8 @@ class ModelFollower:
                 self._changed.wait_for(lambda: wanted.closed or (wanted.versions and not wanted.held))
                 if wanted.closed:
                     return
-                name = next(iter(wanted.versions))
+                # The others serve nobody yet.
+                name = self._champion if self._champion in wanted.versions else next(iter(wanted.versions))
                 offer = wanted.versions.pop(name)
                 wanted.loading = True
             following = self._try(name, offer)

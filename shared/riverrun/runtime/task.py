@@ -160,6 +160,9 @@ class Task:
         elif self._states.awaited and self.caught_up:
             self.step = "writing state"
             self._states.write_awaited()
+            if self._states.deferred:
+                # In a transaction of its own: the next batch may take long to be folded.
+                self._transact(self._chain, self._intake, self._writer, [])
         return bool(entries)
 
     def _transact(self, chain: Chain, intake: Intake, writer: Writer, entries: list[Entry]) -> None:
