@@ -10,7 +10,6 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from riverrun.features.entities import EntityOf, entity_of
@@ -133,7 +132,7 @@ class FeaturePlan:
 
     @classmethod
     def compile(cls, pipeline: Pipeline) -> FeaturePlan:
-        """Compile the features of a pipeline; once, however many partitions are opened one after another.
+        """Compile the features of a pipeline.
 
         Raises
         ------
@@ -142,7 +141,7 @@ class FeaturePlan:
         ExpressionError
             If an expression has no kind.
         """
-        return _plan_of(pipeline)
+        return cls.of(pipeline.predict_on, pipeline.features)
 
     @classmethod
     def of(cls, predict_on: Stream, features: Mapping[str, Expression]) -> FeaturePlan:
@@ -170,12 +169,6 @@ class FeaturePlan:
             return lambda _fields: results[slot]
 
         return tuple(compile_expression(feature, read) for feature in self._features)
-
-
-@lru_cache(maxsize=8)
-def _plan_of(pipeline: Pipeline) -> FeaturePlan:
-    """Return a pipeline's plan: it never changes, so all its partitions share one."""
-    return FeaturePlan.of(pipeline.predict_on, pipeline.features)
 
 
 class _Builder:
