@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from riverrun.pipeline import Pipeline, compile_expression
 from riverrun.records.items import FieldValue
@@ -53,22 +52,16 @@ class LabelRule:
         ExpressionError
             If its expression has no kind.
         """
-        return _rule_of(pipeline)
-
-
-@lru_cache(maxsize=8)
-def _rule_of(pipeline: Pipeline) -> LabelRule:
-    """Return a pipeline's rule: it never changes, so all partitions share one."""
-    label, stream = pipeline.label, pipeline.label_stream
-    evaluate = compile_expression(label.value)
-    return LabelRule(
-        stream=stream.name,
-        join_field=None if label.join == stream.key_field else label.join,
-        label=lambda fields: as_label(evaluate(fields)),
-        wait_ms=label.wait_ms,
-        otherwise=None if label.otherwise is None else as_label(label.otherwise),
-        recurring=label.recurring,
-    )
+        label, stream = pipeline.label, pipeline.label_stream
+        evaluate = compile_expression(label.value)
+        return cls(
+            stream=stream.name,
+            join_field=None if label.join == stream.key_field else label.join,
+            label=lambda fields: as_label(evaluate(fields)),
+            wait_ms=label.wait_ms,
+            otherwise=None if label.otherwise is None else as_label(label.otherwise),
+            recurring=label.recurring,
+        )
 
 
 def as_label(value: FieldValue) -> float | None:

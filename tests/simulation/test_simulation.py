@@ -47,7 +47,7 @@ def test_a_thousand_seeds(tmp_path: Path) -> None:
             running.append(subprocess.Popen([*command, str(share * count)], stdout=out, stderr=out, env=environment))
     copies = [_copy_s()]
     while any(process.poll() is None for process in running):
-        time.sleep(0.3)
+        time.sleep(0.3)  # they are other processes and cannot wake us
         copies.append(_copy_s())
     assert [process.wait() for process in running] == [0] * shares, "\n".join(log.read_text() for log in logs)
     assert (_spent() - before) / (shares * count) < _BUDGET * statistics.median(copies)

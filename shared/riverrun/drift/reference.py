@@ -65,7 +65,6 @@ class Reference:
     """
 
     __slots__ = (
-        "_categories",
         "_category",
         "_scale",
         "balance",
@@ -82,7 +81,6 @@ class Reference:
     def __init__(self, category: Sequence[bool], binning: Binning, blocks: Sequence[Block]) -> None:
         self.binning = binning
         self._category: NDArray[np.bool_] = np.array(category, dtype=bool)
-        self._categories = any(category)
         self._scale: Floats = np.where(self._category, JS_OF_PSI, 1.0)
         tallies = [block.tally for block in blocks]
         self.total = merged(tallies)
@@ -114,7 +112,7 @@ class Reference:
     def _between(self, reference: Tally, window: Tally) -> Floats:
         used = self.binning.used
         first, second = shares(reference.counts, used), shares(window.counts, used)
-        if not self._categories:
+        if not self._category.any():
             return psi(first, second)
         result: Floats = np.where(self._category, jensen_shannon(first, second), psi(first, second))
         return result

@@ -46,7 +46,6 @@ class Model:
     factory: Factory
     seed: int = 0
     location: Location | None = field(default_factory=caller_location, repr=False, compare=False)
-    _takes_seed: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
@@ -59,11 +58,10 @@ class Model:
             )
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise DefinitionError(f"the seed of model {self.name!r} is an integer, not {self.seed!r}", code="bad-model")
-        object.__setattr__(self, "_takes_seed", _takes_seed(self.factory))
 
     def build(self) -> object:
         """Build a fresh model; what the factory raises passes through."""
-        return self.factory(seed=self.seed) if self._takes_seed else self.factory()
+        return self.factory(seed=self.seed) if _takes_seed(self.factory) else self.factory()
 
 
 def _takes_seed(factory: Factory) -> bool:

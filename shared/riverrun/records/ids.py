@@ -130,7 +130,6 @@ class ManifestIds:
         self._fixed_ids: dict[str, int] = {}
         self._fixed_subjects: set[str] = set()
         self._kept: set[tuple[str, int]] = set()
-        self._asked: dict[tuple[str, int], tuple[AvroRecord, int]] = {}
         for entry in fixed:
             self._learn(entry)
             self._fixed_ids[self._contents[entry.id]] = entry.id
@@ -140,15 +139,6 @@ class ManifestIds:
 
     def id_of(self, subject: str, schema: AvroRecord) -> int:
         """Return the schema's id; see `SchemaIds.id_of`."""
-        asked = self._asked.get((subject, id(schema)))
-        if asked is not None and asked[0] is schema:
-            return asked[1]
-        number = self._id_of(subject, schema)
-        # Each partition that is opened asks for the same ones. Kept, none can leave its place in memory to another.
-        self._asked[subject, id(schema)] = schema, number
-        return number
-
-    def _id_of(self, subject: str, schema: AvroRecord) -> int:
         fixed = self._fixed_ids.get(content(schema))
         if fixed is not None:
             return fixed

@@ -122,9 +122,8 @@ class Partition:
         """Return up to ``limit`` committed records from ``offset`` on, and the offset to go on from."""
         records: list[Record] = []
         stable = min(self.stable, below)
-        entries = self._entries
         while offset < stable and len(records) < limit:
-            record, transaction = entries[offset]
+            record, transaction = self._entries[offset]
             offset += 1
             if record is not None and (transaction is None or transaction.fate is Fate.COMMITTED):
                 records.append(record)
